@@ -1,0 +1,49 @@
+# fruits: photos to PCA features. `make` lists what there is to type.
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+IMAGES ?=
+LAKE ?= lake
+WEIGHTS ?=
+RUN_ARGS ?=
+
+.PHONY: help setup java run test test-fast lint requirements clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## make .venv, again only when requirements.txt or pyproject.toml change
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fruits needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+java:
+	@v=$$("$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p' | head -n 1); \
+	[ "$${v:-0}" -ge 17 ] || { echo "fruits needs Java 17 or 21 for Spark, found $${v:-none}; install a JDK 17 (Debian: apt install openjdk-17-jre-headless, macOS: brew install openjdk@17) or set JAVA_HOME" >&2; exit 1; }
+
+run: java $(STAMP) ## photos to PCA and a comparison of k: make run IMAGES=… [LAKE=lake] [WEIGHTS=imagenet|PATH] [RUN_ARGS="--k 0.9"]
+	$(BIN)/fruits run $(if $(IMAGES),--images "$(IMAGES)") --lake "$(LAKE)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(RUN_ARGS)
+
+test: java $(STAMP) lint ## every test, on classic Spark and on Spark Connect
+	$(BIN)/pytest
+	SPARK_REMOTE='local[2]' $(BIN)/pytest
+
+test-fast: java $(STAMP) ## the quick tests, on classic Spark
+	$(BIN)/pytest -m 'not slow'
+
+lint: $(STAMP) ## ruff: style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+requirements: $(STAMP) ## pin requirements.txt anew from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --all-extras --quiet --no-header --no-annotate -o requirements.txt pyproject.toml
+
+clean: ## remove what make made
+	rm -rf .venv lake dist .pytest_cache .ruff_cache

@@ -1,0 +1,130 @@
+"""The Spark session: the one that is there, or one sized for a laptop."""
+
+import locale
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pyspark import cloudpickle
+from pyspark.sql import SparkSession
+
+import fruits
+from fruits.errors import FruitsError
+
+DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.2.0"
+# Delta's jar names Spark's own dependencies again; Spark has them, so they need no download and no place in the path.
+SPARK_HAS = "org.apache.hadoop:*,org.apache.parquet:*,org.apache.logging.log4j:*,org.slf4j:*,com.fasterxml.jackson.*:*"
+DELTA_SQL = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+LAPTOP = DELTA_SQL | {
+    "spark.jars.packages": DELTA_PACKAGE,
+    "spark.jars.excludes": SPARK_HAS,
+    "spark.app.name": "fruits",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    # On jobs of seconds the optimising compiler and a parallel collector cost more than they give (31.0 -> 22.6 s).
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    # Spark's 200 shuffle partitions and Delta's 50 snapshot partitions dominate small tables.
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    # A photo is megabytes: batches of the default 10,000 rows would not fit.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # A folder per label: listing some hundred of them is quicker here than starting a job for it.
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "2000",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.eventLog.enabled": "false",
+    "spark.log.level": "ERROR",
+}
+
+
+def open_session() -> SparkSession:
+    """Give the session of this machine, starting a local one only where there is none.
+
+    A session that exists (a notebook's, Databricks', spark-submit's, a remote one's) is used as it is. `SPARK_REMOTE`
+    chooses Spark Connect, as everywhere in Spark: `local[*]` starts a server here, `sc://host` uses one that runs.
+
+    Raises:
+        FruitsError: Spark does not start; the message says where its log is.
+    """
+    # Workers may not have this package on their path (a notebook beside src): its functions travel whole.
+    cloudpickle.register_pickle_by_value(fruits)
+    if _is_managed():
+        return _add_delta(SparkSession.builder).getOrCreate()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if locale.getpreferredencoding(False).upper().replace("-", "") != "UTF8":
+        os.environ["LC_ALL"] = "C.UTF-8"  # Java 17 names files by the locale: a label with an accent would not open
+    builder = SparkSession.builder
+    for name, value in (LAPTOP | {"spark.driver.memory": f"{_driver_memory()}m"}).items():
+        builder = builder.config(name, value)
+    if "SPARK_REMOTE" not in os.environ:
+        builder = builder.master("local[*]")
+    with _spark_log() as log, warnings.catch_warnings():
+        # On Connect the settings of the server are offered to the session again, which warns of each.
+        warnings.simplefilter("ignore")
+        try:
+            return builder.getOrCreate()
+        except Exception as error:
+            raise FruitsError(f"Spark did not start ({_first_line(error)}); its log is {log}") from error
+
+
+def is_connect(spark: SparkSession) -> bool:
+    """Tell a Spark Connect session from a classic one."""
+    return ".connect." in type(spark).__module__
+
+
+def _is_managed() -> bool:
+    """Whether somebody else decides how Spark starts: a running session, Databricks, spark-submit, a remote server."""
+    return (
+        SparkSession.getActiveSession() is not None
+        or "DATABRICKS_RUNTIME_VERSION" in os.environ
+        or "PYSPARK_GATEWAY_PORT" in os.environ
+        or os.environ.get("SPARK_REMOTE", "").startswith("sc://")
+    )
+
+
+def _add_delta(builder: SparkSession.Builder) -> SparkSession.Builder:
+    """Under spark-submit, before the session exists, switch Delta's SQL on unless the submitter did."""
+    if SparkSession.getActiveSession() is None and "PYSPARK_GATEWAY_PORT" in os.environ:
+        from pyspark import SparkConf
+
+        submitted = SparkConf()
+        for name, value in DELTA_SQL.items():
+            if not submitted.contains(name):
+                builder = builder.config(name, value)
+    return builder
+
+
+def _driver_memory() -> int:
+    """Megabytes for the JVM: a fifth of the machine, 1 to 8 GB; the Python workers need the rest."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(min(max(total / 5, 2**30), 2**33) / 2**20)
+
+
+@contextmanager
+def _spark_log() -> Iterator[str]:
+    """Let the JVM and its workers inherit a file as standard error: their noise is not the user's, but is kept."""
+    path = Path(tempfile.gettempdir()) / f"fruits-spark-{os.getpid()}.log"
+    sys.stderr.flush()
+    console = os.dup(2)
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), 2)
+    try:
+        yield str(path)
+    finally:
+        os.dup2(console, 2)
+        os.close(console)
+        with suppress(OSError):
+            if path.stat().st_size == 0:
+                path.unlink()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

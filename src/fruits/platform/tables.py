@@ -1,0 +1,162 @@
+"""The lake: one reader, one appender, one merger, for Unity Catalog, folders and object stores alike."""
+
+import os
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+
+from fruits.errors import SettingError
+
+SCHEMA = re.compile(r"[\w-]+\.[\w-]+")  # catalog.schema
+URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")  # s3://, s3a://, abfss://, dbfs:/, file:/
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table is called and holds; it is made by its first write.
+
+    Attributes:
+        name: the same in every lake.
+        schema: columns as Spark's DDL.
+        changes: whether Delta keeps the rows added and removed by each version.
+    """
+
+    name: str
+    schema: str
+    changes: bool = False
+
+
+def locate(lake: str) -> str:
+    """Check where a lake is, and make a folder absolute.
+
+    Raises:
+        SettingError: neither catalog.schema, nor a folder, nor a URI.
+    """
+    lake = lake.strip().rstrip("/") or "/"
+    if SCHEMA.fullmatch(lake) and not Path(lake).is_dir():
+        return lake
+    if URI.match(lake):
+        if re.match(r"https?:", lake) or re.fullmatch(r"[\w+.-]+:/+", lake):
+            raise SettingError(f"lake={lake!r} is no place for tables; try main.fruits, ./lake or s3://bucket/lake")
+        return lake
+    if re.fullmatch(r"[\w-]+(\.[\w-]+){2,}", lake):
+        raise SettingError(f"lake={lake!r} has too many parts; a lake is catalog.schema, the table names are fixed")
+    folder = Path(os.path.abspath(Path(lake).expanduser()))
+    if any(each.exists() and not each.is_dir() for each in (folder, *folder.parents)):
+        raise SettingError(f"lake={lake!r} is, or is under, a file; try main.fruits, ./lake or s3://bucket/lake")
+    return str(folder)
+
+
+def is_schema(lake: str) -> bool:
+    """Whether a located lake is a schema of Unity Catalog."""
+    return bool(SCHEMA.fullmatch(lake))
+
+
+class Lake:
+    """The tables of one lake, through one session. A table that was never written reads as an empty one."""
+
+    def __init__(self, spark: SparkSession, lake: str) -> None:
+        """Open a lake; nothing is read or written yet."""
+        self.spark = spark
+        self.location = locate(lake)
+
+    def exists(self, table: Table) -> bool:
+        """Whether the table was ever written."""
+        if is_schema(self.location):
+            return self.spark.catalog.tableExists(self._sql_name(table))
+        if not URI.match(self.location):
+            return (Path(self.location) / table.name / "_delta_log").is_dir()
+        try:
+            self.spark.sql(f"DESCRIBE DETAIL {self._sql_name(table)}").collect()
+        except AnalysisException:
+            return False
+        return True
+
+    def version(self, table: Table) -> int | None:
+        """Newest version of the table, None if it was never written."""
+        if not self.exists(table):
+            return None
+        return self.spark.sql(f"DESCRIBE HISTORY {self._sql_name(table)} LIMIT 1").first()["version"]
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """Read a table, as it is or as it was at a version."""
+        if not self.exists(table):
+            return self.spark.createDataFrame([], table.schema)
+        return self._load(table, {} if version is None else {"versionAsOf": str(version)})
+
+    def read_changes(self, table: Table, after: int, until: int) -> DataFrame:
+        """Rows that came and went after one version and until another, with Delta's `_change_type`."""
+        options = {"readChangeFeed": "true", "startingVersion": str(after + 1), "endingVersion": str(until)}
+        return self._load(table, options)
+
+    def append(self, rows: DataFrame, table: Table, replace: str | None = None) -> None:
+        """Add rows in one commit; with `replace`, a SQL condition, the rows it names leave in the same commit."""
+        writer = rows.write.format("delta").mode("append")
+        if self.exists(table):
+            if replace is not None:
+                writer = writer.mode("overwrite").option("replaceWhere", replace)
+        elif table.changes:
+            writer = writer.option("delta.enableChangeDataFeed", "true")
+        if is_schema(self.location):
+            writer.saveAsTable(self._sql_name(table))
+        else:
+            writer.save(f"{self.location}/{table.name}")
+
+    def merge(self, rows: DataFrame, table: Table, key: Sequence[str], delete: bool = False) -> None:
+        """Update or insert rows by key in one commit; with `delete`, remove the rows that have such a key.
+
+        Delta may evaluate `rows` twice: never hand it rows that are dear to compute.
+        """
+        if not self.exists(table):
+            if not delete:
+                self.append(rows, table)
+            return
+        source = f"fruits_{uuid.uuid4().hex}"
+        rows.createOrReplaceTempView(source)
+        match = " AND ".join(f"t.{column} <=> s.{column}" for column in key)
+        action = "DELETE" if delete else "UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+        try:
+            self.spark.sql(
+                f"MERGE INTO {self._sql_name(table)} t USING {source} s ON {match} WHEN MATCHED THEN {action}"
+            )
+        finally:
+            self.spark.catalog.dropTempView(source)
+
+    def delete(self, table: Table, condition: str) -> None:
+        """Remove the rows a SQL condition names; no such row, no commit."""
+        if self.exists(table):
+            self.spark.sql(f"DELETE FROM {self._sql_name(table)} WHERE {condition}")
+
+    def erase_history(self, table: Table) -> None:
+        """Delete every file that the newest version does not need, so that removed rows are gone from storage too."""
+        if not self.exists(table):
+            return
+        name = self._sql_name(table)
+        # The table's own retention, not a session setting: serverless refuses the latter.
+        self.spark.sql(
+            f"ALTER TABLE {name} SET TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 0 hours')"
+        )
+        self.spark.sql(f"REORG TABLE {name} APPLY (PURGE)")
+        self.spark.sql(f"VACUUM {name}")
+        self.spark.sql(f"ALTER TABLE {name} UNSET TBLPROPERTIES ('delta.deletedFileRetentionDuration')")
+
+    def _load(self, table: Table, options: dict[str, str]) -> DataFrame:
+        reader = self.spark.read.format("delta").options(**options)
+        if is_schema(self.location):
+            return reader.table(self._sql_name(table))
+        return reader.load(f"{self.location}/{table.name}")
+
+    def _sql_name(self, table: Table) -> str:
+        if is_schema(self.location):
+            return ".".join(f"`{part}`" for part in (*self.location.split("."), table.name))
+        return "delta.`" + f"{self.location}/{table.name}".replace("`", "``") + "`"
+
+
+def quote(text: str) -> str:
+    r"""Write a text as a SQL literal; a backslash and a quote are the only characters that need care."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,247 @@
+"""Where runs and models are recorded: which MLflow store, opened once, and never in the way of the tables.
+
+MLflow takes seconds to import, so every import of it is inside a function: a run with tracking off does not pay for it.
+Only MlflowClient is used, which keeps its addresses to itself: the active run and experiment of a notebook stay as
+they are.
+"""
+
+import functools
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fruits.errors import SettingError
+from fruits.platform.progress import report
+from fruits.platform.tables import URI, is_schema, locate
+from fruits.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PREFIX = "fruits_"  # of registered models
+
+# Set before MLflow is imported, and only where the user did not.
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # a run talks to the tracking server and to nobody else
+    "MLFLOW_UV_AUTO_DETECT": "false",  # or a uv.lock in the working directory becomes part of every model
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",  # no git is no reason to print a page
+}
+# A server that is away: MLflow would try for four minutes, at every call.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
+FIRST_CALL = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """An open store.
+
+    Attributes:
+        client: MLflow's client for this store and registry.
+        uri: tracking URI.
+        registry_uri: registry URI; the same as `uri` except on Databricks.
+        experiment_id: the experiment all runs go to.
+        prefix: what registered model names start with, `main.fruits.fruits_` or `fruits_`; None where the registry
+            takes no name without a schema and the lake has none.
+    """
+
+    client: "MlflowClient"
+    uri: str
+    registry_uri: str
+    experiment_id: str
+    prefix: str | None
+
+
+def resolve_uri(settings: Settings) -> str | None:
+    """Find out where to track: what was asked for, the environment, Databricks, or the lake if it is a folder.
+
+    Returns:
+        A tracking URI, or None for no tracking: `tracking=none`, or nothing said and a lake on an object store.
+    """
+    asked = settings.tracking.strip()
+    if asked:
+        return None if asked.lower() == "none" else asked
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return os.environ["MLFLOW_TRACKING_URI"]
+    if os.environ.get("DATABRICKS_RUNTIME_VERSION"):
+        return "databricks"
+    folder = _local_folder(settings.lake)
+    return None if folder is None else _sqlite_uri(folder / "mlflow.db")
+
+
+def open_tracking(settings: Settings, create: bool = True) -> Tracking | None:
+    """Open the store and its experiment. A store that cannot be used is one line on standard error, never an error.
+
+    Args:
+        settings: tracking, lake and experiment are read.
+        create: make what is not there yet; without, as for a status, an absent store or experiment gives None.
+
+    Returns:
+        The open store, or None for no tracking.
+    """
+    try:
+        uri = resolve_uri(settings)
+        if uri is None or not (create or _may_exist(uri)):
+            return None
+        with quiet():
+            return _open(uri, settings, create)
+    except Exception as error:  # whatever a server, a driver or a file system comes up with, the tables come first
+        report(f"tracking: off, {settings.tracking or 'the store'} cannot be used: {first_line(error)}")
+        return None
+
+
+def tolerate(what: str, empty: Callable[[], Any] = lambda: None) -> Callable[[Callable], Callable]:
+    """Make a function of a Tracking survive any failure of it, for the tables are worth more than their record.
+
+    Args:
+        what: what the function does, for the one line on standard error.
+        empty: makes what is returned instead, on failure and where there is no tracking.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def guarded(tracking: Tracking | None, *args: Any, **kwargs: Any) -> Any:
+            if tracking is None:
+                return empty()
+            try:
+                with quiet():
+                    return function(tracking, *args, **kwargs)
+            except Exception as error:
+                report(f"tracking: {what} failed: {first_line(error)}; the tables are complete")
+                return empty()
+
+        return guarded
+
+    return decorate
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MLflow's and Alembic's log off the console while our own calls run."""
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [each.level for each in loggers]
+    os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+    import mlflow  # noqa: F401  sets the level of its logger when imported
+
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
+
+
+def first_line(error: BaseException) -> str:
+    """Say in one line of at most 300 characters what went wrong."""
+    lines = str(error).strip().splitlines()
+    text = lines[0].strip() if lines else type(error).__name__
+    return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _open(uri: str, settings: Settings, create: bool) -> Tracking | None:
+    from mlflow import MlflowClient
+
+    databricks = is_databricks(uri)
+    registry_uri = uri.replace("databricks", "databricks-uc", 1) if databricks else uri
+    name = settings.experiment
+    if databricks and not name.startswith("/"):
+        name = f"/Shared/{name}"  # a workspace takes absolute names only
+    artifacts = _artifact_location(uri)
+    with _environment(PATIENCE if uri.startswith("http") else {}, keep=True):
+        with _environment(FIRST_CALL if uri.startswith("http") else {}):
+            client = MlflowClient(uri, registry_uri)
+            experiment = client.get_experiment_by_name(name)
+        if experiment is None and not create:
+            return None
+        experiment_id = experiment.experiment_id if experiment else _create_experiment(client, name, artifacts)
+    if experiment and experiment.lifecycle_stage == "deleted":
+        raise SettingError(
+            f"experiment {name!r} was deleted; `mlflow experiments restore -x {experiment_id}`, or take another name"
+        )
+    return Tracking(client, uri, registry_uri, experiment_id, _prefix(settings.lake, databricks))
+
+
+def _create_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.create_experiment(name, artifact_location=artifacts)
+    except MlflowException:
+        # Another process may have been faster.
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            raise
+        return experiment.experiment_id
+
+
+@contextmanager
+def _environment(values: dict[str, str], keep: bool = False) -> Iterator[None]:
+    """Set environment variables the user did not set; take them back afterwards, or keep them."""
+    ours = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in () if keep else ours:
+            del os.environ[name]
+
+
+def is_databricks(uri: str) -> bool:
+    """Whether a tracking URI is a Databricks workspace."""
+    return bool(re.match(r"databricks($|:)", uri))
+
+
+def _prefix(lake: str, databricks: bool) -> str | None:
+    location = locate(lake)
+    if is_schema(location):
+        return f"{location}.{PREFIX}"
+    return None if databricks else PREFIX
+
+
+def _local_folder(lake: str) -> Path | None:
+    location = locate(lake)
+    if location.startswith("file:"):
+        return Path(re.sub(r"^file:/+", "/", location))  # not decoded: Hadoop takes such a path as it stands
+    if is_schema(location) or URI.match(location):
+        return None
+    return Path(location)
+
+
+def _sqlite_uri(file: Path) -> str:
+    path = str(file)
+    if "%" in path or "?" in path:
+        from sqlalchemy.engine import make_url
+
+        # SQLAlchemy decodes the path since 2.1; before, it took it as it stood.
+        if make_url("sqlite:////%25").database == "/%":
+            path = path.replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:///{path}"
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    if not uri.startswith("sqlite:"):
+        return None
+    from sqlalchemy.engine import make_url
+
+    database = make_url(uri).database
+    return Path(database).absolute() if database and database != ":memory:" else None
+
+
+def _artifact_location(uri: str) -> str | None:
+    """Give the folder of artifacts beside a sqlite file, made where it is missing; a server has its own place."""
+    file = _sqlite_file(uri)
+    if file is None:
+        return None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return (file.parent / "mlartifacts").as_uri()
+
+
+def _may_exist(uri: str) -> bool:
+    file = _sqlite_file(uri)
+    return file is None or file.is_file()

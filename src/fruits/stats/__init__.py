@@ -1,0 +1,1 @@
+"""Moments, PCA and discriminant: numpy only, no Spark, no files."""

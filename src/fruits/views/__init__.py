@@ -1,0 +1,1 @@
+"""What people look at; reads tables and runs, never writes a table."""

@@ -1,0 +1,242 @@
+"""The network: weights in, a .tflite of 9 MB out, made once by Keras on the driver and run by LiteRT in the workers."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from fruits.errors import FruitsError, SettingError
+from fruits.platform.files import cache_folder
+from fruits.platform.progress import report
+from fruits.settings import MAX_COMPONENTS, Settings
+from fruits.vision.decode import PREPROCESSING
+
+IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{size}_no_top.h5"
+IMAGENET_URL = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
+IMAGENET_SIZES = (96, 128, 160, 192, 224)  # Keras has ImageNet weights trained at these; others start from 224
+CALIBRATION_PHOTOS = 200
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network by name: everything that can change a feature is in the id.
+
+    Attributes:
+        id: architecture, alpha, input size, precision, weights hash and preprocessing version, readable.
+        input_size: side in pixels of what it sees; 0 when only the file can tell.
+        weights: local path of the .h5 or .tflite it is made from.
+        precision: float32 or int8.
+    """
+
+    id: str
+    input_size: int
+    weights: str
+    precision: str
+
+    def calibrated_on(self, photos: Sequence[str]) -> "Backbone":
+        """Name the int8 network whose ranges come from these photos, given by their sha256."""
+        digest = hashlib.sha256("".join(sorted(photos)).encode()).hexdigest()[:8]
+        return replace(self, id=f"{self.id}-c{digest}")
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the weights are a network already."""
+        return self.weights.endswith(".tflite")
+
+    @property
+    def cached(self) -> Path:
+        """Where the made network is kept on this machine."""
+        return cache_folder() / f"{self.id}.tflite"
+
+
+def identify_backbone(settings: Settings) -> Backbone:
+    """Name the network the settings ask for, by reading its weights file; no network is made, no TensorFlow imported.
+
+    The one exception: `weights=imagenet` that this machine never saw are downloaded first, by Keras.
+
+    Raises:
+        SettingError: no such file, or neither .h5 nor .tflite.
+    """
+    if settings.weights == "imagenet":
+        size = settings.input_size or 224
+        path = _imagenet_file(size)
+    else:
+        path = Path(settings.weights).expanduser()
+        if not path.is_file():
+            raise SettingError(f"weights={settings.weights!r} is not a file; give an .h5 or a .tflite, or imagenet")
+        if path.suffix not in (".h5", ".tflite"):
+            raise SettingError(f"weights={settings.weights!r} is neither an .h5 nor a .tflite file")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    if path.suffix == ".tflite":
+        if settings.precision != "float32":
+            raise SettingError(f"precision={settings.precision} cannot change a made network; give its .h5 weights")
+        size = _check_network(path.read_bytes(), settings)
+        return Backbone(f"tflite-{size}-{digest}-{PREPROCESSING}", size, str(path), settings.precision)
+    size = settings.input_size or 224
+    name = f"mobilenetv2-1.00-{size}-{settings.precision}-{digest}-{PREPROCESSING}"
+    return Backbone(name, size, str(path), settings.precision)
+
+
+def load_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes:
+    """Give the .tflite of a backbone: the file itself, the one cached on this machine, or one made now by Keras.
+
+    Args:
+        backbone: what identify_backbone gave.
+        calibration: photos that show an int8 network the range of its numbers.
+
+    Raises:
+        SettingError: the weights do not fit MobileNetV2.
+        FruitsError: TensorFlow is needed and not there.
+    """
+    if backbone.is_made:
+        return Path(backbone.weights).read_bytes()
+    if not backbone.cached.is_file():
+        network = make_network(backbone, calibration)
+        backbone.cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=backbone.cached.parent, delete=False) as file:
+            file.write(network)
+        Path(file.name).replace(backbone.cached)  # whole or not at all, whoever else makes it now
+    return backbone.cached.read_bytes()
+
+
+def make_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes:
+    """Build MobileNetV2 up to its average pooling, load the weights and convert it; the only user of TensorFlow.
+
+    The network takes one photo, uint8 RGB of shape (1, size, size, 3), scales it to [-1, 1] itself and gives 1280
+    float32. Batch 1 is the fastest in LiteRT, and memory does not depend on it.
+    """
+    report(f"network: making {backbone.id} with TensorFlow, once on this machine")
+    keras, tf = _import_tensorflow()
+    size = backbone.input_size
+    photo = keras.Input((size, size, 3), batch_size=1, dtype="uint8")
+    try:
+        network = keras.applications.MobileNetV2(
+            include_top=False, weights=backbone.weights, pooling="avg", input_shape=(size, size, 3)
+        )
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise SettingError(
+            f"weights={backbone.weights!r} do not fit MobileNetV2 alpha 1.0 without its top ({reason}); "
+            "they are to be Keras' *_no_top.h5"
+        ) from None
+    model = keras.Model(photo, network(keras.layers.Rescaling(1 / 127.5, offset=-1)(photo)))
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if backbone.precision == "int8":
+        _calibrate(converter, tf, calibration, size)
+    with _silence():
+        return converter.convert()
+
+
+def extract_features(network: bytes, pixels: np.ndarray) -> np.ndarray:
+    """Run one photo, uint8 of shape (size, size, 3), through a network; returns float32 of shape (1280,)."""
+    interpreter = _interpreter(network)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[np.newaxis])
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+
+
+def _interpreter(network: bytes):
+    """Give this process's interpreter of a network, built at its first photo.
+
+    It is kept in `sys`, since functions that travel to workers by value get fresh module globals in every task.
+    """
+    kept = sys.__dict__.setdefault("_fruits_interpreters", {})
+    key = hash(network)  # bytes remember their hash; computed once per task
+    if key not in kept:
+        from ai_edge_litert.interpreter import Interpreter
+
+        kept.clear()  # a worker serves one backbone at a time; a stale one would only hold memory
+        # One thread: Spark runs a task per core.
+        with _silence():
+            kept[key] = Interpreter(model_content=network, num_threads=1)
+            kept[key].allocate_tensors()
+    return kept[key]
+
+
+def _check_network(network: bytes, settings: Settings) -> int:
+    """Check that a .tflite is one of ours, photo in and 1280 numbers out; returns its input size."""
+    try:
+        interpreter = _interpreter(network)
+        given, result = interpreter.get_input_details(), interpreter.get_output_details()
+        shape, kind = given[0]["shape"].tolist(), given[0]["dtype"]
+        features = int(np.prod(result[0]["shape"])) if result[0]["dtype"] == np.float32 else 0
+    except (ValueError, RuntimeError) as error:
+        raise SettingError(f"weights={settings.weights!r} is not a network LiteRT can run ({error})") from None
+    fits = len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2] and shape[3] == 3 and kind == np.uint8
+    if not fits or features != MAX_COMPONENTS:
+        raise SettingError(
+            f"weights={settings.weights!r} takes {kind.__name__} {shape} and gives {features} float32; "
+            f"needed are uint8 [1, size, size, 3] and {MAX_COMPONENTS}"
+        )
+    if settings.input_size not in (0, shape[1]):
+        raise SettingError(
+            f"input_size={settings.input_size} does not fit weights={settings.weights!r}, made for {shape[1]}"
+        )
+    return shape[1]
+
+
+def _imagenet_file(size: int) -> Path:
+    """Give Keras' own ImageNet weights, downloaded by Keras into its own folder when they are not there yet."""
+    name = IMAGENET_FILE.format(size=size if size in IMAGENET_SIZES else 224)
+    path = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / name
+    if not path.is_file():
+        report(f"network: downloading {name}, once on this machine")
+        keras, _ = _import_tensorflow()
+        try:
+            path = Path(keras.utils.get_file(name, IMAGENET_URL + name, cache_subdir="models"))
+        except Exception as error:
+            raise FruitsError(
+                f"weights=imagenet could not be downloaded ({str(error).splitlines()[0]}); "
+                f"put {name} into {path.parent}, or give weights=PATH"
+            ) from None
+    return path
+
+
+def _import_tensorflow():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    try:
+        with _silence():
+            import keras
+            import tensorflow as tf
+    except ImportError:
+        raise FruitsError(
+            "making a network needs TensorFlow; pip install 'fruits[weights]', or make it elsewhere with "
+            "`fruits network OUT.tflite` and give weights=OUT.tflite"
+        ) from None
+    return keras, tf
+
+
+def _calibrate(converter, tf, photos: Sequence[bytes], size: int) -> None:
+    """Ask for int8 arithmetic, its ranges taken from photos."""
+    from fruits.vision.decode import decode_photo
+
+    pixels = [decoded for decoded, error in (decode_photo(photo, size) for photo in photos) if error is None]
+    if not pixels:
+        raise FruitsError("precision=int8 needs photos to calibrate on, and none could be read")
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([photo[np.newaxis]] for photo in pixels)
+
+
+class _silence:
+    """Send what C++ and TensorFlow print at file level to nowhere; errors come as exceptions all the same."""
+
+    def __enter__(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._kept = os.dup(1), os.dup(2)
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, kept in zip((1, 2), self._kept, strict=True):
+            os.dup2(kept, number)
+            os.close(kept)
