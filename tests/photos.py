@@ -82,7 +82,8 @@ def huge_jpeg(width: int = 12_000, height: int = 9_000) -> bytes:
     """Make a JPEG of many pixels and one grey, in a few milliseconds: one coded row of blocks stands for all of them.
 
     Args:
-        width, height: in pixels, multiples of 8.
+        width: in pixels, a multiple of 8.
+        height: in pixels, a multiple of 8.
     """
     # Grey blocks all alike code to the same bits, so that a row of 8 pixels, closed at a restart marker, repeats as is.
     row = encode(Image.new("L", (width, 8), 120), "JPEG", quality=90, restart_marker_rows=1)
@@ -118,5 +119,7 @@ def png16(values: np.ndarray) -> bytes:
 def png_chunks(header: tuple[int, int, int, int], data: bytes) -> bytes:
     """Put a PNG together from (width, height, bits a channel, colour type) and its compressed rows."""
     chunks = ((b"IHDR", struct.pack(">IIBBBBB", *header, 0, 0, 0)), (b"IDAT", data), (b"IEND", b""))
-    coded = (struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks)
+    coded = (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(coded)

@@ -1,6 +1,7 @@
 """Moments: the same numbers however the photos are cut, labelled, added and taken away."""
 
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -60,9 +61,7 @@ def test_moments_do_not_depend_on_how_the_photos_are_split(labels):
     whole = measure_moments(FEATURES, labels)
     for cuts in ([1], [25], [49], [0, 7, 7, 30, 50]):
         edges = [0, *cuts, 50]
-        blocks = [
-            measure_moments(FEATURES[a:b], labels and labels[a:b]) for a, b in zip(edges, edges[1:], strict=False)
-        ]
+        blocks = [measure_moments(FEATURES[a:b], labels and labels[a:b]) for a, b in pairwise(edges)]
         assert_same(reduce(merge_moments, blocks), whole)
         assert_same(reduce(merge_moments, reversed(blocks)), whole)
 

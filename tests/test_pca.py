@@ -68,7 +68,7 @@ def test_a_refreshed_state_gives_the_pca_of_a_full_refit():
     [
         (empty_moments(3), "at least 2 photos with features, there are 0"),
         (measure_moments(FEATURES[:1]), "there are 1"),
-        (measure_moments(np.full((7, 3), 0.1, np.float32)), "the 7 photos all have the same features"),
+        (measure_moments(np.full((7, 3), 0.1)), "the 7 photos all have the same features"),
         (measure_moments(np.zeros((7, 3))), "no variance"),
     ],
 )

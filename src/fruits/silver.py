@@ -68,7 +68,7 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
 def choose_backbone(lake: Lake, settings: Settings) -> Backbone:
     """Name the network of the settings; an int8 one that this lake was computed with is kept when photos are added."""
     backbone = identify_backbone(replace(settings, weights=fetch(lake.spark, settings.weights)))
-    if backbone.precision == "float32" or backbone.is_made:
+    if backbone.precision == "float32":
         return backbone
     for used in find_backbones(lake):
         if used.startswith(f"{backbone.id}-c") and replace(backbone, id=used).cached.is_file():

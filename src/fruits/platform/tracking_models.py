@@ -1,17 +1,17 @@
-"""The two models of a fit, saved and registered; which of them is the champion."""
+"""The two models of a fit, saved and registered: the PCA for everybody, the classifier for photos."""
 
 import json
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib import import_module, metadata, resources
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fruits.platform.progress import report
-from fruits.platform.tracking_store import Tracking, tolerate
+from fruits.platform.tracking_store import Tracking
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     from mlflow.models import Model
 
 PACKAGE = __name__.partition(".")[0]
-CHAMPION = "champion"
 KINDS = ("pca", "classifier")  # of models; registered as <prefix><kind>
 MODEL_TAG = "fruits.model"
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitRecord:
     """What a parent run records of one fit.
 
     Attributes:
@@ -38,7 +37,7 @@ class Fit:
         example: one photo as bytes, the classifier's input example; it stays for good, so let it be nobody's photo.
         params: what led to the fit: settings, table versions, counts.
         tags: further tags of the run.
-        figures: file name without ending to figure.
+        figures: pairs of a name, that of the file without its ending, and a figure.
     """
 
     model: str
@@ -50,10 +49,10 @@ class Fit:
     example: bytes = b""
     params: Mapping[str, object] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    figures: Mapping[str, "Figure"] = field(default_factory=dict)
+    figures: Sequence[tuple[str, "Figure"]] = ()
 
 
-def log_models(tracking: Tracking, run_id: str, fit: Fit) -> None:
+def log_models(tracking: Tracking, run_id: str, fit: FitRecord) -> None:
     """Save and register the PCA and, where there are labels and a network, the classifier."""
     _log_model(tracking, run_id, fit, "pca")
     missing = "labels" if fit.discriminant is None else "network" if fit.network is None else None
@@ -65,57 +64,7 @@ def log_models(tracking: Tracking, run_id: str, fit: Fit) -> None:
         report("tracking: models are logged but not registered; Unity Catalog needs lake=catalog.schema")
 
 
-@tolerate("promotion")
-def promote(tracking: Tracking, model: str, mode: str) -> dict[str, str] | None:
-    """Point the champion alias at the models of one fit.
-
-    Args:
-        tracking: the open store.
-        model: id of the model, whose run is complete.
-        mode: first (only where there is no champion yet), always or never.
-
-    Returns:
-        Kind of model to the version promoted; None if the champion stays what it is. A fit without a classifier
-        leaves that champion alone.
-    """
-    if mode == "never" or tracking.prefix is None:
-        return None
-    champion = _champion(tracking, "pca")
-    if champion and (mode == "first" or champion.tags.get(MODEL_TAG) == model):
-        return None
-    # The PCA comes last: it is what is asked for the champion, so a promotion cut short is made again.
-    versions = {kind: _find_version(tracking, kind, model) for kind in reversed(KINDS)}
-    if versions["pca"] is None:
-        report(f"tracking: {model} is not promoted, no version of it is registered")
-        return None
-    promoted = {kind: str(each.version) for kind, each in versions.items() if each}
-    for kind, version in promoted.items():
-        tracking.client.set_registered_model_alias(_name(tracking, kind), CHAMPION, version)
-    return promoted
-
-
-@tolerate("looking for the champion")
-def champion_model(tracking: Tracking) -> str | None:
-    """Give the model id of the champion, None if there is none."""
-    champion = _champion(tracking, "pca") if tracking.prefix is not None else None
-    return champion.tags.get(MODEL_TAG) if champion else None
-
-
-@tolerate("listing models", empty=list)
-def list_models(tracking: Tracking, n: int = 10) -> list[dict[str, Any]]:
-    """List the newest n versions of each registered model: name, version, aliases, model, backbone, k, created."""
-    rows = []
-    for kind in KINDS if tracking.prefix is not None else ():
-        for each in _versions(tracking, kind)[:n]:
-            # Unity Catalog's search gives neither tags nor aliases.
-            full = tracking.client.get_model_version(each.name, each.version)
-            row = {"name": full.name, "version": int(full.version), "aliases": list(full.aliases)}
-            row |= {"model": full.tags.get(MODEL_TAG), "backbone": full.tags.get("backbone")}
-            rows.append(row | {"k": int(full.tags.get("k", 0)), "created": full.creation_timestamp})
-    return rows
-
-
-def _log_model(tracking: Tracking, run_id: str, fit: Fit, kind: str) -> None:
+def _log_model(tracking: Tracking, run_id: str, fit: FitRecord, kind: str) -> None:
     """Save one model and register it, as MLflow's log_model does, but without its validation runs and active run."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
@@ -143,7 +92,7 @@ def _register(
 ) -> "ModelVersion":
     from mlflow.exceptions import MlflowException
 
-    name = _name(tracking, kind)
+    name = f"{tracking.prefix}{kind}"
     about = {
         "pca": "Features to centred PCA scores; mlflow.sklearn.load_model, then transform.",
         "classifier": "Photo bytes in, label and probability out; mlflow.pyfunc.load_model, then predict.",
@@ -157,7 +106,7 @@ def _register(
     return tracking.client.create_model_version(name, source, run_id, tags, description=said, model_id=model_id)
 
 
-def _save_pca(fit: Fit, target: Path, about: "Model", _: Path) -> None:
+def _save_pca(fit: FitRecord, target: Path, about: "Model", _: Path) -> None:
     import mlflow.sklearn
     from mlflow.models import infer_signature
 
@@ -190,7 +139,7 @@ def make_sklearn_pca(pca: Any, k: int) -> Any:
     return model
 
 
-def _save_classifier(fit: Fit, target: Path, about: "Model", folder: Path) -> None:
+def _save_classifier(fit: FitRecord, target: Path, about: "Model", folder: Path) -> None:
     import mlflow.pyfunc
     import pandas as pd
     from mlflow.models import ModelSignature
@@ -215,21 +164,22 @@ def _save_classifier(fit: Fit, target: Path, about: "Model", folder: Path) -> No
     )
 
 
-def _write_artifacts(fit: Fit, folder: Path) -> dict[str, str]:
+def _write_artifacts(fit: FitRecord, folder: Path) -> dict[str, str]:
     """Write what the classifier holds; classifier_model.py reads it."""
     network, arrays, labels = folder / "network.tflite", folder / "classifier.npz", folder / "labels.json"
     network.write_bytes(fit.network)
-    pca, discriminant, k = fit.pca, fit.discriminant, fit.k
-    np.savez(
-        arrays,
-        mean=pca.mean,
-        components=pca.components[:k],
-        log_priors=discriminant.log_priors,
-        whitening=discriminant.whitening[:k, :k],
-        centroids=discriminant.centroids[:, :k],
-        whitened_centroids=discriminant.whitened_centroids[:, :k],
+    d, k = fit.discriminant, fit.k
+    pca = replace(fit.pca, components=fit.pca.components[:k], eigenvalues=fit.pca.eigenvalues[:k])
+    discriminant = replace(
+        d,
+        whitening=d.whitening[:k, :k],
+        centroids=d.centroids[:, :k],
+        whitened_centroids=d.whitened_centroids[:, :k],
     )
-    labels.write_text(json.dumps(list(discriminant.labels), ensure_ascii=False), encoding="utf-8")
+    parts = {f"pca.{name}": value for name, value in vars(pca).items()}
+    parts |= {f"discriminant.{name}": value for name, value in vars(discriminant).items() if name != "labels"}
+    np.savez(arrays, **parts)
+    labels.write_text(json.dumps(list(d.labels), ensure_ascii=False), encoding="utf-8")
     return {"network": str(network), "arrays": str(arrays), "labels": str(labels)}
 
 
@@ -245,32 +195,3 @@ def _copy_code(source: Any, target: Path) -> None:
 
 def _pin(*packages: str) -> list[str]:
     return [f"{each}=={metadata.version(each)}" for each in packages]
-
-
-def _name(tracking: Tracking, kind: str) -> str:
-    return f"{tracking.prefix}{kind}"
-
-
-def _versions(tracking: Tracking, kind: str) -> list["ModelVersion"]:
-    """Give all versions of a model, newest first."""
-    found = tracking.client.search_model_versions(f"name='{_name(tracking, kind)}'")
-    return sorted(found, key=lambda each: int(each.version), reverse=True)
-
-
-def _find_version(tracking: Tracking, kind: str, model: str) -> "ModelVersion | None":
-    """Find the version by its run: a killed run of the same model may have left another one."""
-    run_id = import_module(f"{PACKAGE}.platform.tracking").find_run(tracking, model)
-    return next((each for each in _versions(tracking, kind) if run_id and each.run_id == run_id), None)
-
-
-def _champion(tracking: Tracking, kind: str) -> "ModelVersion | None":
-    from mlflow.exceptions import MlflowException
-
-    name = _name(tracking, kind)
-    try:
-        version = tracking.client.get_registered_model(name).aliases.get(CHAMPION)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
-            raise
-        return None
-    return None if version is None else tracking.client.get_model_version(name, version)

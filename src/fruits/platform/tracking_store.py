@@ -84,6 +84,7 @@ def open_tracking(settings: Settings, create: bool = True) -> Tracking | None:
     Returns:
         The open store, or None for no tracking.
     """
+    uri = settings.tracking
     try:
         uri = resolve_uri(settings)
         if uri is None or not (create or _may_exist(uri)):
@@ -91,7 +92,7 @@ def open_tracking(settings: Settings, create: bool = True) -> Tracking | None:
         with quiet():
             return _open(uri, settings, create)
     except Exception as error:  # whatever a server, a driver or a file system comes up with, the tables come first
-        report(f"tracking: off, {settings.tracking or 'the store'} cannot be used: {first_line(error)}")
+        report(f"tracking: off, {_hide_password(uri or 'the store')} cannot be used: {first_line(error)}")
         return None
 
 
@@ -123,11 +124,12 @@ def tolerate(what: str, empty: Callable[[], Any] = lambda: None) -> Callable[[Ca
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep MLflow's and Alembic's log off the console while our own calls run."""
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    import mlflow  # noqa: F401  it sets the level of its logger, so this comes before the levels are read
+
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     levels = [each.level for each in loggers]
-    os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
-    import mlflow  # noqa: F401  sets the level of its logger when imported
-
     for each in loggers:
         each.setLevel(logging.CRITICAL)
     try:
@@ -138,28 +140,33 @@ def quiet() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Say in one line of at most 300 characters what went wrong."""
+    """Say in one line of at most 300 characters what went wrong; a password in a URI stays out of it."""
     lines = str(error).strip().splitlines()
-    text = lines[0].strip() if lines else type(error).__name__
+    text = _hide_password(lines[0].strip()) if lines else type(error).__name__
     return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _hide_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]+@", "//", text)
 
 
 def _open(uri: str, settings: Settings, create: bool) -> Tracking | None:
     from mlflow import MlflowClient
 
-    databricks = is_databricks(uri)
+    databricks, http = is_databricks(uri), uri.startswith("http")
     registry_uri = uri.replace("databricks", "databricks-uc", 1) if databricks else uri
     name = settings.experiment
     if databricks and not name.startswith("/"):
         name = f"/Shared/{name}"  # a workspace takes absolute names only
     artifacts = _artifact_location(uri)
-    with _environment(PATIENCE if uri.startswith("http") else {}, keep=True):
-        with _environment(FIRST_CALL if uri.startswith("http") else {}):
-            client = MlflowClient(uri, registry_uri)
-            experiment = client.get_experiment_by_name(name)
-        if experiment is None and not create:
-            return None
-        experiment_id = experiment.experiment_id if experiment else _create_experiment(client, name, artifacts)
+    with _environment(FIRST_CALL if http else {}):
+        client = MlflowClient(uri, registry_uri)
+        experiment = client.get_experiment_by_name(name)
+    for variable, value in PATIENCE.items() if http else ():
+        os.environ.setdefault(variable, value)
+    if experiment is None and not create:
+        return None
+    experiment_id = experiment.experiment_id if experiment else _create_experiment(client, name, artifacts)
     if experiment and experiment.lifecycle_stage == "deleted":
         raise SettingError(
             f"experiment {name!r} was deleted; `mlflow experiments restore -x {experiment_id}`, or take another name"
@@ -181,14 +188,14 @@ def _create_experiment(client: "MlflowClient", name: str, artifacts: str | None)
 
 
 @contextmanager
-def _environment(values: dict[str, str], keep: bool = False) -> Iterator[None]:
-    """Set environment variables the user did not set; take them back afterwards, or keep them."""
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables the user did not set, and take them back afterwards."""
     ours = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(ours)
     try:
         yield
     finally:
-        for name in () if keep else ours:
+        for name in ours:
             del os.environ[name]
 
 

@@ -126,7 +126,7 @@ def count_correct(
 
     Args:
         scores: (n, at least max(ks)) centred PCA scores.
-        label_index: (n,) int, place of the true label in discriminant.labels; -1 for one it has never seen, never right.
+        label_index: (n,) int, place of the true label in discriminant.labels; -1 for a label never seen, never right.
         discriminant: the fitted classifier.
         ks: numbers of components, each 1 to kmax, in any order.
 

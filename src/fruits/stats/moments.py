@@ -89,7 +89,8 @@ def merge_moments(a: Moments, b: Moments) -> Moments:
     """Combine the moments of two disjoint sets of photos.
 
     Args:
-        a, b: moments with the same d, both labelled or both not; an empty one merges with any.
+        a: moments of one set of photos; an empty one merges with any.
+        b: moments of the other, same d, labelled as a is.
 
     Returns:
         Moments of the union, as if its photos had been measured together.
@@ -134,8 +135,6 @@ def subtract_moments(whole: Moments, part: Moments) -> Moments:
     Source: Chan, Golub and LeVeque, STAN-CS-79-773, Stanford 1979, pairwise update solved for one of the two sets.
     """
     _check_alike(whole, part)
-    if part.n == 0:
-        return whole
     labels = tuple(sorted({*whole.labels, *part.labels}))
     (whole_counts, whole_sums), (part_counts, part_sums) = _align_labels(whole, labels), _align_labels(part, labels)
     counts = whole_counts - part_counts

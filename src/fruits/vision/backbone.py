@@ -44,13 +44,8 @@ class Backbone:
         return replace(self, id=f"{self.id}-c{digest}")
 
     @property
-    def is_made(self) -> bool:
-        """Whether the weights are a network already."""
-        return self.weights.endswith(".tflite")
-
-    @property
     def cached(self) -> Path:
-        """Where the made network is kept on this machine."""
+        """Where the network is kept on this machine."""
         return cache_folder() / f"{self.id}.tflite"
 
 
@@ -93,15 +88,20 @@ def load_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes
         SettingError: the weights do not fit MobileNetV2.
         FruitsError: TensorFlow is needed and not there.
     """
-    if backbone.is_made:
-        return Path(backbone.weights).read_bytes()
     if not backbone.cached.is_file():
-        network = make_network(backbone, calibration)
+        is_made = backbone.weights.endswith(".tflite")
+        network = Path(backbone.weights).read_bytes() if is_made else make_network(backbone, calibration)
         backbone.cached.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=backbone.cached.parent, delete=False) as file:
             file.write(network)
         Path(file.name).replace(backbone.cached)  # whole or not at all, whoever else makes it now
     return backbone.cached.read_bytes()
+
+
+def find_network(backbone: str) -> bytes | None:
+    """Give the network of a backbone's id if this machine has used it, None otherwise."""
+    path = cache_folder() / f"{backbone}.tflite"
+    return path.read_bytes() if path.is_file() else None
 
 
 def make_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes:

@@ -34,7 +34,7 @@ UPRIGHT = {
 def decode_photo(content: bytes | None, size: int) -> tuple[np.ndarray | None, str | None]:
     """Decode one photo to a square; its proportions are not kept, as the network was trained.
 
-    Never raises, whatever the bytes: a bad photo is a row with an error, and the same fault always gives the same words.
+    Never raises, whatever the bytes: a bad photo is a row with an error. The same fault always gives the same words.
 
     Args:
         content: the file, whole; None counts as empty.

@@ -1,0 +1,220 @@
+"""silver_features -> gold_moments: what a fit needs to know of the photos, kept and refreshed instead of read again."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from fruits.platform.progress import report
+from fruits.platform.tables import Lake, Table, quote
+from fruits.settings import MAX_COMPONENTS
+from fruits.silver import SILVER, features_of, state
+from fruits.stats.moments import (
+    Moments,
+    empty_moments,
+    measure_moments,
+    merge_moments,
+    pack_moments,
+    subtract_moments,
+    unpack_moments,
+)
+
+MOMENTS = Table(
+    "gold_moments",
+    "backbone string, split string, labelled boolean, photos bigint, fingerprint bigint, silver_version bigint, "
+    "state binary",
+)
+PARTIAL = "split string, labelled boolean, gone boolean, state binary"
+PARTIAL_ARROW = pa.schema(
+    [("split", pa.string()), ("labelled", pa.bool_()), ("gone", pa.bool_()), ("state", pa.binary())]
+)
+BLOCK = 2048  # photos measured at a time: 21 MB in float64, and a product large enough to be quick
+FAN_IN = 8  # states merged by one task, and the most partitions whose states the driver collects
+
+
+@dataclass(frozen=True)
+class Group:
+    """Photos whose moments are kept together: one split, labelled or not.
+
+    Attributes:
+        split: Training or Test.
+        labelled: whether the photos have a label.
+        photos: how many.
+        fingerprint: hash of which photos, free of order.
+        moments: their moments; None while only counted.
+    """
+
+    split: str
+    labelled: bool
+    photos: int
+    fingerprint: int
+    moments: Moments | None = None
+
+
+def count_groups(lake: Lake, backbone: str) -> list[Group]:
+    """Count the photos that have features, without reading the features."""
+    rows = (
+        with_features(features_of(lake, backbone))
+        .groupBy("split", F.col("label").isNotNull().alias("labelled"))
+        .agg(F.count("*"), F.bit_xor(F.xxhash64("path", state())))
+        .orderBy("split", "labelled")
+        .collect()
+    )
+    return [Group(*row) for row in rows]
+
+
+def refresh_moments(lake: Lake, backbone: str, groups: list[Group]) -> list[Group]:
+    """Bring gold_moments of a backbone up to date with silver_features, and give the groups with their moments.
+
+    `groups` is what count_groups says of the table now.
+
+    Where the state kept covers other photos than the table holds, the rows that came and went since are taken from
+    Delta's change feed; where the feed cannot tell any more (vacuumed, table made anew), all features are read once.
+    """
+    version = lake.version(SILVER)
+    kept = lake.read(MOMENTS).where(F.col("backbone") == backbone)
+    before = [
+        (Group(row["split"], row["labelled"], row["photos"], row["fingerprint"]), row["silver_version"])
+        for row in kept.drop("state").orderBy("split", "labelled").collect()
+    ]
+    if groups == [group for group, _ in before]:
+        return _load(kept, groups)
+    moments = None
+    if before:
+        since = min(covered for _, covered in before)
+        states = {_key(group): group.moments for group in _load(kept, [group for group, _ in before])}
+        moments = _follow_changes(lake, backbone, states, since, version)
+    if moments is None or not _agree(groups, moments):
+        rows = with_features(lake.read(SILVER, version).where(F.col("backbone") == backbone))
+        moments = collect_moments(rows.withColumn("gone", F.lit(False)))
+        moments = {(split, labelled): state for (split, labelled, _), state in moments.items()}
+    groups = [replace(group, moments=moments[_key(group)]) for group in groups]
+    _save(lake, backbone, groups, version)
+    return groups
+
+
+def collect_moments(rows: DataFrame) -> dict[tuple[str, bool, bool], Moments]:
+    """Measure features in one pass: per partition in the workers, then merged in a tree.
+
+    Args:
+        rows: columns split, label, features and gone (whether the row left the table).
+
+    Returns:
+        Moments per (split, labelled, gone). However many partitions there are, the driver receives at most FAN_IN
+        states of each.
+    """
+    partitions = rows.select(F.spark_partition_id().alias("partition")).distinct().count()
+    partials = rows.select("split", "label", "gone", "features").mapInArrow(_measure_partition, PARTIAL)
+    while partitions > FAN_IN:
+        partitions = math.ceil(partitions / FAN_IN)
+        partials = partials.repartition(partitions).mapInArrow(_merge_partition, PARTIAL)
+    merged: dict[tuple[str, bool, bool], Moments] = {}
+    for row in partials.collect():
+        _add(merged, (row["split"], row["labelled"], row["gone"]), unpack_moments(bytes(row["state"])))
+    return merged
+
+
+def _measure_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Measure the photos of one partition, BLOCK at a time."""
+    states: dict[tuple[str, bool, bool], Moments] = {}
+    waiting: dict[tuple[str, bool, bool], list[pa.RecordBatch]] = {}
+
+    def measure(key: tuple[str, bool, bool]) -> None:
+        table = pa.Table.from_batches(waiting.pop(key))
+        features = as_matrix(table["features"])
+        _add(states, key, measure_moments(features, table["label"].to_pylist() if key[1] else None))
+
+    for batch in batches:
+        keys = pc.is_valid(batch["label"])
+        table = pa.Table.from_batches([batch]).append_column("labelled", keys)
+        for key in {
+            (r["split"], r["labelled"], r["gone"]) for r in table.select(["split", "labelled", "gone"]).to_pylist()
+        }:
+            mask = (pc.field("split") == key[0]) & (pc.field("labelled") == key[1])
+            part = table.filter(mask & (pc.field("gone") == key[2]))
+            waiting.setdefault(key, []).extend(part.to_batches())
+            if sum(each.num_rows for each in waiting[key]) >= BLOCK:
+                measure(key)
+    for key in list(waiting):
+        measure(key)
+    yield _pack(states)
+
+
+def _merge_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Merge the states of several partitions, one at a time."""
+    states: dict[tuple[str, bool, bool], Moments] = {}
+    for batch in batches:
+        for row in batch.to_pylist():
+            _add(states, (row["split"], row["labelled"], row["gone"]), unpack_moments(row["state"]))
+    yield _pack(states)
+
+
+def as_matrix(features: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """View an Arrow column of equally long lists as a float32 or float64 matrix of shape (n, d)."""
+    lists = features.combine_chunks() if isinstance(features, pa.ChunkedArray) else features
+    return lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
+
+
+def _add(states: dict, key: tuple, moments: Moments) -> None:
+    states[key] = merge_moments(states[key], moments) if key in states else moments
+
+
+def _pack(states: dict[tuple[str, bool, bool], Moments]) -> pa.RecordBatch:
+    rows = [
+        {"split": split, "labelled": labelled, "gone": gone, "state": pack_moments(moments)}
+        for (split, labelled, gone), moments in states.items()
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=PARTIAL_ARROW)
+
+
+def with_features(rows: DataFrame) -> DataFrame:
+    """Rows of silver_features that are no errors."""
+    # `error` and not `features`: a test for null would read the column.
+    return rows.where("error IS NULL")
+
+
+def _key(group: Group) -> tuple[str, bool]:
+    return group.split, group.labelled
+
+
+def _load(kept: DataFrame, groups: list[Group]) -> list[Group]:
+    states = {(row["split"], row["labelled"]): bytes(row["state"]) for row in kept.collect()}
+    return [replace(group, moments=unpack_moments(states[_key(group)])) for group in groups]
+
+
+def _save(lake: Lake, backbone: str, groups: list[Group], version: int) -> None:
+    rows = [
+        (backbone, group.split, group.labelled, group.photos, group.fingerprint, version, pack_moments(group.moments))
+        for group in groups
+    ]
+    lake.append(lake.spark.createDataFrame(rows, MOMENTS.schema), MOMENTS, f"backbone = {quote(backbone)}")
+
+
+def _follow_changes(
+    lake: Lake, backbone: str, states: dict[tuple[str, bool], Moments], since: int, until: int
+) -> dict[tuple[str, bool], Moments] | None:
+    """Add the rows that came and subtract those that went; None where the change feed cannot tell."""
+    try:
+        changes = with_features(lake.read_changes(SILVER, since, until).where(F.col("backbone") == backbone))
+        gone = F.col("_change_type").isin("delete", "update_preimage")
+        changed = collect_moments(changes.withColumn("gone", gone))
+        for gone in (False, True):  # first add, so that nothing is subtracted that is not there yet
+            for (split, labelled, left), moments in changed.items():
+                if left == gone:
+                    combine = subtract_moments if gone else merge_moments
+                    old = states.get((split, labelled), empty_moments(MAX_COMPONENTS))
+                    states[split, labelled] = combine(old, moments)
+    except (PySparkException, ValueError) as error:
+        report(f"gold: the change feed does not help ({str(error).splitlines()[0][:120]}); reading all features")
+        return None
+    return states
+
+
+def _agree(groups: list[Group], moments: dict[tuple[str, bool], Moments]) -> bool:
+    return all(_key(group) in moments and moments[_key(group)].n == group.photos for group in groups)

@@ -1,0 +1,279 @@
+"""silver_features -> gold_pca: k scores per photo, the spectrum, and the fitted model in MLflow."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from operator import xor
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from fruits.accumulate import Group, as_matrix, count_groups, refresh_moments, with_features
+from fruits.errors import FruitsError
+from fruits.platform import tracking
+from fruits.platform.progress import report
+from fruits.platform.tables import Lake, Table, quote
+from fruits.settings import Settings, as_text
+from fruits.silver import SILVER, choose_backbone, features_of, find_backbones, fingerprint
+from fruits.stats.discriminant import fit_discriminant
+from fruits.stats.moments import Moments, forget_labels, merge_moments
+from fruits.stats.pca import Pca, choose_k, fit_pca, project
+from fruits.vision.backbone import find_network
+
+PCA = Table("gold_pca", "path string, model string, sha256 string, label string, split string, pca array<double>")
+SPECTRUM = Table(
+    "gold_spectrum",
+    "model string, component int, eigenvalue double, explained_variance_ratio double, "
+    "cumulative_explained_variance_ratio double, run_id string",
+)
+PCA_ARROW = pa.schema(
+    [
+        (name, pa.list_(pa.float64()) if kind == "array<double>" else pa.string())
+        for name, kind in (column.split() for column in PCA.schema.split(", "))
+    ]
+)
+
+
+MAP_PHOTOS = 5000  # dots of the figure of the first two components
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A PCA of the Training photos of one backbone, at full rank: every k is a slice of it.
+
+    Attributes:
+        name: id of the fit, made of the backbone and of which photos were fitted on; a model is a fit cut to k.
+        pca: components and spectrum.
+        groups: photos by split and labelled or not, with their moments.
+    """
+
+    name: str
+    pca: Pca
+    groups: list[Group]
+
+    def labelled(self, split: str) -> Moments | None:
+        """Moments of the labelled photos of a split, None if there are none."""
+        return next((group.moments for group in self.groups if group.split == split and group.labelled), None)
+
+    def all_of(self, split: str) -> Moments | None:
+        """Moments of all photos of a split, labelled or not, without their labels; None if there are none."""
+        moments = [forget_labels(group.moments) for group in self.groups if group.split == split]
+        return reduce(merge_moments, moments) if moments else None
+
+
+def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
+    """Fit the PCA on the Training photos, project all photos, and record the fit in MLflow.
+
+    Photos that only joined or left Test are projected with the components there are; new Training photos make a new
+    fit. Rows of gold_pca of older models leave, the champion's stay.
+
+    Returns:
+        model, backbone, k, explained (cumulative explained variance ratio at k), photos (in gold_pca of this model),
+        projected (by this run), run_id (None without tracking).
+
+    Raises:
+        FruitsError: there are no features, none of Training, or fewer components than k asks for.
+    """
+    lake = Lake(spark, settings.lake)
+    backbone = choose_features(lake, settings)
+    groups = count_groups(lake, backbone)
+    name = name_fit(backbone, groups)
+    kept = kept_spectrum(lake, name)
+    fit = None
+    if kept:
+        cumulative = np.array(next(iter(kept.values()))["cumulative"])
+    else:
+        fit = fit_features(lake, backbone, groups)
+        cumulative = fit.pca.cumulative_explained_variance_ratio
+    k = choose_k(cumulative, settings.k)
+    model = f"{name}-k{k}"
+    run_id = kept[model]["run_id"] if model in kept else None
+    recorded = model in kept and (run_id is not None or tracking.resolve_uri(settings) is None)
+    projected = 0
+    if not recorded or fingerprint(scores_of(lake, model)) != fingerprint_of(groups):
+        fit = fit or fit_features(lake, backbone, groups)
+        store = None if recorded else tracking.open_tracking(settings)
+        projected = _project_missing(lake, backbone, fit.pca, k, model, _older(store, settings, model))
+        if not recorded:
+            run_id = tracking.find_run(store, model) or _record_fit(lake, store, settings, backbone, fit, k)
+            _save_spectrum(lake, fit.pca, model, run_id)
+    photos = sum(group.photos for group in groups)
+    explained = float(cumulative[k - 1])
+    return {
+        "model": model,
+        "backbone": backbone,
+        "k": k,
+        "explained": explained,
+        "photos": photos,
+        "projected": projected,
+        "run_id": run_id,
+    }
+
+
+def choose_features(lake: Lake, settings: Settings) -> str:
+    """Name the backbone to use: the only one silver_features has, or the one of the settings among several.
+
+    Raises:
+        FruitsError: none at all, or none that fits the settings.
+    """
+    there = find_backbones(lake)
+    if not there:
+        raise FruitsError(f"lake={settings.lake!r} has no features; run `fruits silver` first")
+    if len(there) == 1:
+        return there[0]
+    wanted = choose_backbone(lake, settings).id
+    if wanted not in there:
+        raise FruitsError(f"silver_features has no rows of {wanted}, only of {', '.join(there)}; give their weights")
+    return wanted
+
+
+def name_fit(backbone: str, groups: list[Group]) -> str:
+    """Name a fit by its backbone and by which Training photos it covers: the same photos give the same name."""
+    training = [group for group in groups if group.split == "Training"]
+    if sum(group.photos for group in training) < 2:
+        raise FruitsError(
+            "a PCA needs at least 2 Training photos with features; put photos under Training/<label>, "
+            "or under no split folder with test_fraction below 1"
+        )
+    return f"{backbone}-{fingerprint_of(training)[1] % 2**32:08x}"
+
+
+def fit_features(lake: Lake, backbone: str, groups: list[Group]) -> Fit:
+    """Fit the PCA of a backbone from its moments, which are refreshed first."""
+    fit = Fit(name_fit(backbone, groups), None, refresh_moments(lake, backbone, groups))
+    return Fit(fit.name, fit_pca(fit.all_of("Training")), fit.groups)
+
+
+def scores_of(lake: Lake, model: str) -> DataFrame:
+    """Rows of gold_pca of one model; `error`, which none of them has, makes them comparable with silver_features."""
+    return lake.read(PCA).where(F.col("model") == model).withColumn("error", F.lit(None).cast("string"))
+
+
+def project_photos(features: DataFrame, pca: Pca, k: int, model: str) -> DataFrame:
+    """Project photos on the first k components, in the workers.
+
+    Args:
+        features: columns path, sha256, label, split, features.
+        pca: the fit; its mean and k components travel with the function.
+        k: components kept.
+        model: id written into each row.
+
+    Returns:
+        Rows of gold_pca, lazily.
+    """
+    return features.mapInArrow(_projector(pca, k, model), PCA.schema)
+
+
+def _projector(pca: Pca, k: int, model: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    cut = Pca(pca.n, pca.mean, pca.components[:k], pca.eigenvalues[:k], pca.total_variance)
+
+    def project_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            scores = project(as_matrix(batch["features"]), cut, k) if batch.num_rows else np.empty((0, k))
+            ends = np.arange(0, scores.size + 1, k, dtype=np.int32)
+            columns = {name: batch[name] for name in ("path", "sha256", "label", "split")}
+            columns["model"] = pa.array([model] * batch.num_rows, pa.string())
+            columns["pca"] = pa.ListArray.from_arrays(ends, scores.ravel())
+            yield pa.RecordBatch.from_arrays([columns[name] for name in PCA_ARROW.names], schema=PCA_ARROW)
+
+    return project_batches
+
+
+def _project_missing(lake: Lake, backbone: str, pca: Pca, k: int, model: str, older: str | None) -> int:
+    """Bring gold_pca of one model up to date with silver_features; `older` names rows that leave. Returns new rows."""
+    features = with_features(features_of(lake, backbone)).select("path", "sha256", "label", "split", "features")
+    key = ["path", "sha256", "split", F.coalesce("label", F.lit("")).alias("name")]
+    have = scores_of(lake, model).select(key)
+    wanted = features.select(key)
+    names = ["path", "sha256", "split", "name"]
+    if have.isEmpty():
+        new = wanted.count()
+    else:
+        stale = have.join(wanted, names, "leftanti").select("path", F.lit(model).alias("model"))
+        if not stale.isEmpty():
+            lake.merge(stale, PCA, ["path", "model"], delete=True)
+        missing = wanted.join(scores_of(lake, model).select(key), names, "leftanti").select("path")
+        new = missing.count()
+        features = features.join(missing, "path", "leftsemi")
+    if new:
+        lake.append(project_photos(features, pca, k, model), PCA, older)
+    report(f"gold: {new} photos projected on {k} components")
+    return new
+
+
+def _older(store: tracking.Tracking | None, settings: Settings, model: str) -> str | None:
+    """Name, in SQL, the rows of gold_pca that a new model replaces; None where the champion cannot be asked for."""
+    champion = tracking.champion_model(store)
+    if champion is None and tracking.resolve_uri(settings) is not None:
+        return None
+    return None if champion == model else f"model <> {quote(champion or '')}"
+
+
+def kept_spectrum(lake: Lake, name: str) -> dict[str, dict[str, Any]]:
+    """Give what gold_spectrum holds of a fit: per model the cumulative ratios and the MLflow run."""
+    rows = (
+        lake.read(SPECTRUM)
+        .where(F.col("model").startswith(f"{name}-k"))
+        .orderBy("model", "component")
+        .select("model", "cumulative_explained_variance_ratio", "run_id")
+        .collect()
+    )
+    kept: dict[str, dict[str, Any]] = {}
+    for model, cumulative, run_id in rows:
+        kept.setdefault(model, {"cumulative": [], "run_id": run_id})["cumulative"].append(cumulative)
+    return kept
+
+
+def _save_spectrum(lake: Lake, pca: Pca, model: str, run_id: str | None) -> None:
+    shares = pca.explained_variance_ratio, pca.cumulative_explained_variance_ratio
+    columns = zip(pca.eigenvalues.tolist(), *(share.tolist() for share in shares), strict=True)
+    rows = [(model, component, *values, run_id) for component, values in enumerate(columns, start=1)]
+    lake.append(lake.spark.createDataFrame(rows, SPECTRUM.schema), SPECTRUM, f"model = {quote(model)}")
+
+
+def _record_fit(
+    lake: Lake, store: tracking.Tracking | None, settings: Settings, backbone: str, fit: Fit, k: int
+) -> str | None:
+    """Log the fit with its figures and models; returns the run, None without tracking."""
+    if store is None:
+        return None
+    # Here, since a run without tracking needs no matplotlib.
+    from fruits.samples import sample_photo
+    from fruits.views.plots import plot_components, plot_cumulative_variance
+
+    model, labelled = f"{fit.name}-k{k}", fit.labelled("Training")
+    dots = scores_of(lake, model).orderBy(F.xxhash64("path")).limit(MAP_PHOTOS)
+    dots = dots.selectExpr("label", "pca[0] AS x", "try_element_at(pca, 2) AS y").toPandas()
+    figures = [
+        ("cumulative_variance", plot_cumulative_variance(fit.pca.cumulative_explained_variance_ratio, k)),
+        (
+            "components",
+            plot_components(dots[["x", "y"]].to_numpy(float), dots["label"], fit.pca.explained_variance_ratio),
+        ),
+    ]
+    counts = {
+        f"photos_{group.split.lower()}{'' if group.labelled else '_unlabelled'}": group.photos for group in fit.groups
+    }
+    asked = {f"setting_{name}": as_text(getattr(settings, name)) for name in ("images", "lake", "weights", "k")}
+    return tracking.log_fit(
+        store,
+        tracking.Fit(
+            model=model,
+            backbone=backbone,
+            k=k,
+            pca=fit.pca,
+            discriminant=None if labelled is None else fit_discriminant(labelled, fit.pca, k),
+            network=find_network(backbone),
+            example=sample_photo(),
+            params={**asked, **counts, "silver_version": lake.version(SILVER)},
+            figures=figures,
+        ),
+    )
+
+
+def fingerprint_of(groups: list[Group]) -> tuple[int, int]:
+    """Number and fingerprint of the photos of several groups together."""
+    return sum(group.photos for group in groups), reduce(xor, (group.fingerprint for group in groups), 0)

@@ -1,0 +1,175 @@
+"""Figures of a fit and of a comparison, for MLflow, the report and the notebooks.
+
+Made with matplotlib's Figure, never pyplot: nothing is kept open, and no display is needed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZE = (8, 5)  # inches
+DPI = 120
+INK, ACCENT, MUTED = "#1b4965", "#c1440e", "#8d99a6"
+PAPER = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}  # behind words
+MAX_DOTS = 5000
+MAX_LEGEND = 20  # labels; more colours cannot be told apart
+MAX_NAMES = 12  # written into the figure where a legend would be too long
+# What a row of the comparison holds, what to call it, how to draw it.
+CURVES = (
+    ("accuracy_test", "accuracy of the discriminant, Test", INK, "-"),
+    ("accuracy_train", "accuracy of the discriminant, Training", INK, ":"),
+    ("centroid_accuracy_test", "accuracy of the nearest centroid, Test", MUTED, "-"),
+)
+
+
+def plot_cumulative_variance(
+    cumulative: Sequence[float], k: int, marks: Sequence[float] = (0.8, 0.9, 0.95, 0.99)
+) -> "Figure":
+    """Draw the share of variance the first components hold, with the k that was kept and the k that marks need.
+
+    Args:
+        cumulative: shares for 1 to r components, rising to 1.
+        k: number of components kept, 1 to r.
+        marks: shares to point out; those that are never reached are left out.
+    """
+    cumulative = np.asarray(cumulative, dtype=float)
+    figure, axes = _make_figure(
+        f"Variance held by the first components: {cumulative[k - 1]:.1%} with k = {k}",
+        "components k",
+        "cumulative share of variance",
+    )
+    steps = np.arange(1, len(cumulative) + 1)
+    axes.plot(steps, cumulative, color=INK, linewidth=2)
+    for mark in marks:
+        reached = int(np.searchsorted(cumulative, mark - 1e-12)) + 1
+        if reached > len(cumulative):
+            continue
+        axes.plot([0, reached, reached], [mark, mark, 0], color=MUTED, linewidth=0.8, linestyle="--")
+        at_the_edge = reached > 0.85 * len(cumulative)
+        axes.annotate(
+            f"{mark:.0%}: k = {reached}",
+            (reached, mark),
+            (-6 if at_the_edge else 6, -13),
+            textcoords="offset points",
+            ha="right" if at_the_edge else "left",
+            fontsize=9,
+            bbox=PAPER,
+        )
+    axes.plot([k], [cumulative[k - 1]], "o", color=ACCENT, label=f"kept: k = {k}", zorder=3)
+    axes.set(xlim=(0, len(cumulative) * 1.02), ylim=(0, 1.02))
+    axes.locator_params(axis="x", integer=True)
+    axes.yaxis.set_major_formatter(_percent())
+    axes.legend(loc="lower right", frameon=False)
+    return figure
+
+
+def plot_accuracy_by_k(rows: Sequence[Mapping[str, Any]], recommended_k: int | None) -> "Figure":
+    """Draw how often the classifiers are right, and how much variance is held, for each compared k.
+
+    Args:
+        rows: one per k, any order: `k` and any of accuracy_test, accuracy_train, centroid_accuracy_test,
+            cumulative_explained_variance; None where there is none.
+        recommended_k: the k to point out, if one is recommended.
+    """
+    rows = sorted(rows, key=lambda row: row["k"])
+    figure, axes = _make_figure("Accuracy and variance held, by number of components", "components k", "share")
+    for name, title, colour, line in CURVES:
+        _plot_column(axes, rows, name, title, color=colour, linestyle=line, marker="o", markersize=4)
+    _plot_column(
+        axes, rows, "cumulative_explained_variance", "variance held", color=ACCENT, linestyle="--", linewidth=1
+    )
+    if recommended_k is not None:
+        best = next((row.get("accuracy_test") for row in rows if row["k"] == recommended_k), None)
+        said = f"recommended: k = {recommended_k}" + ("" if best is None else f", {best:.1%} on Test")
+        axes.axvline(recommended_k, color=ACCENT, linewidth=0.8, label=said)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([row["k"] for row in rows], [str(row["k"]) for row in rows])
+    axes.minorticks_off()
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(_percent())
+    axes.legend(loc="lower right", fontsize=9, edgecolor="none")
+    return figure
+
+
+def plot_components(scores: np.ndarray, labels: Sequence[str | None], explained: Sequence[float]) -> "Figure":
+    """Draw photos by their first two PCA scores, coloured by label.
+
+    Args:
+        scores: (n, at least 2) centred PCA scores; of more than 5,000 photos, 5,000 evenly spaced ones are drawn.
+        labels: (n,) label of each photo, None for a photo without.
+        explained: share of variance along the components, at least 2.
+    """
+    scores, labels = np.asarray(scores)[:, :2], np.array(["no label" if each is None else each for each in labels])
+    n = len(scores)
+    if n > MAX_DOTS:
+        drawn = np.linspace(0, n - 1, MAX_DOTS).astype(int)
+        scores, labels = scores[drawn], labels[drawn]
+    names, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    shown = f"{n:,} photos" if n <= MAX_DOTS else f"{MAX_DOTS:,} of {n:,} photos"
+    figure, axes = _make_figure(
+        f"First two PCA components of {shown}, {len(names)} labels",
+        f"component 1 ({explained[0]:.1%} of variance)",
+        f"component 2 ({explained[1]:.1%} of variance)",
+    )
+    colours = _label_colours(len(names))
+    axes.scatter(scores[:, 0], scores[:, 1], s=7, c=colours[index], alpha=0.6, linewidths=0)
+    if len(names) <= MAX_LEGEND:
+        for name, colour in zip(names, colours, strict=True):
+            axes.plot([], [], "o", color=colour, markersize=5, label=name)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    else:
+        _name_largest(axes, scores, names, index, counts)
+    return figure
+
+
+def _make_figure(title: str, x: str, y: str) -> tuple["Figure", "Axes"]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=x, ylabel=y)
+    axes.set_title(title, loc="left", fontsize=12)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e6e9ec", linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _plot_column(axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, title: str, **look: Any) -> None:
+    points = [(row["k"], row[name]) for row in rows if row.get(name) is not None]
+    if points:
+        axes.plot(*zip(*points, strict=True), label=title, **look)
+
+
+def _label_colours(n: int) -> np.ndarray:
+    """Give n colours of shape (n, 4), the same at every call; from the 21st on they repeat."""
+    from matplotlib import colormaps
+
+    if n <= 10:
+        return np.array([colormaps["tab10"](place) for place in range(n)])
+    return np.array([colormaps["tab20"](place % 20) for place in range(n)])
+
+
+def _name_largest(axes: "Axes", scores: np.ndarray, names: np.ndarray, index: np.ndarray, counts: np.ndarray) -> None:
+    """Write the names of the labels with most photos at their centroids, leaving out those that would overlap."""
+    width, height = np.ptp(scores, axis=0)
+    placed: list[np.ndarray] = []
+    for label in np.argsort(-counts, kind="stable"):
+        spot = scores[index == label].mean(axis=0)
+        if any(abs(x - spot[0]) < 0.16 * width and abs(y - spot[1]) < 0.05 * height for x, y in placed):
+            continue
+        axes.annotate(names[label], spot, ha="center", va="center", fontsize=8, bbox=PAPER)
+        placed.append(spot)
+        if len(placed) == MAX_NAMES:
+            break
+
+
+def _percent() -> Any:
+    from matplotlib.ticker import PercentFormatter
+
+    return PercentFormatter(xmax=1, decimals=0)

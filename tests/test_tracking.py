@@ -1,0 +1,355 @@
+"""Runs and models in a real sqlite store: what is recorded, loads elsewhere, and never costs a table."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photos import jpeg
+
+from fruits.platform import tracking
+from fruits.settings import Settings
+from fruits.stats.discriminant import fit_discriminant
+from fruits.stats.moments import measure_moments
+from fruits.stats.pca import fit_pca, project
+from fruits.vision.decode import decode_photo
+
+TINY = Path(__file__).parent / "golden" / "tiny.tflite"
+COLOURS = {"Cherry": (170, 20, 30), "Lemon": (240, 220, 60), "Lime": (90, 180, 60)}
+K = 6
+ROWS = [
+    {"k": k, "cumulative_explained_variance": 0.5 + k / 100, "accuracy_test": 0.9, "centroid_accuracy_test": None}
+    for k in (2, 4, 8)
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_store_of_the_machine(monkeypatch):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DATABRICKS_RUNTIME_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def features():
+    """Features of eight noisy photos per colour, by the tiny network, and their labels."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=TINY.read_bytes(), num_threads=1)
+    interpreter.allocate_tensors()
+    given, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    rows = []
+    for colour in COLOURS.values():
+        for seed in range(8):
+            interpreter.set_tensor(given["index"], decode_photo(jpeg(colour, seed=seed), 32)[0][np.newaxis])
+            interpreter.invoke()
+            rows.append(interpreter.get_tensor(result["index"]).reshape(-1))
+    return np.stack(rows), np.repeat(list(COLOURS), 8)
+
+
+@pytest.fixture(scope="module")
+def fit(features):
+    moments = measure_moments(*features)
+    pca = fit_pca(moments)
+    return tracking.FitRecord(
+        model="tiny-k6",
+        backbone="tiny-32",
+        k=K,
+        pca=pca,
+        discriminant=fit_discriminant(moments, pca, 8),
+        network=TINY.read_bytes(),
+        example=jpeg(),
+        params={"sync": "keep", "photos": 24},
+        figures=[("variance", _figure())],
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """One store for all tests that do not mind each other's models."""
+    # All that a path may hold: a space, accents, and what a URI would read as something else.
+    settings = Settings(lake=str(tmp_path_factory.mktemp("lake") / "Mes données 100%25 #1"))
+    return settings, tracking.open_tracking(settings)
+
+
+@pytest.fixture(scope="module")
+def recorded(store, fit):
+    """A fit with its comparison; gives the store and the id of its run."""
+    _, opened = store
+    run_id = tracking.log_fit(opened, fit)
+    tracking.log_comparison(opened, run_id, ROWS, 4, [("accuracy", _figure())])
+    return opened, run_id
+
+
+def test_store_and_artifacts_are_in_the_lake_whatever_its_path(store, recorded):
+    settings, _ = store
+    opened, run_id = recorded
+    assert (Path(settings.lake) / "mlflow.db").is_file()
+    assert (Path(settings.lake) / "mlartifacts" / run_id / "artifacts" / "variance.png").is_file()
+    assert {path.name for path in Path(settings.lake).iterdir()} == {"mlflow.db", "mlartifacts"}
+    assert [path.name for path in Path(settings.lake).parent.iterdir()] == [Path(settings.lake).name]
+    assert len(opened.client.search_experiments(filter_string="name = 'fruits'")) == 1
+
+
+def test_the_curve_has_one_step_per_component(recorded, fit):
+    opened, run_id = recorded
+    curve = opened.client.get_metric_history(run_id, "cumulative_explained_variance")
+    assert [metric.step for metric in curve] == list(range(1, len(fit.pca.eigenvalues) + 1))
+    np.testing.assert_allclose([metric.value for metric in curve], fit.pca.cumulative_explained_variance_ratio)
+
+
+def test_a_run_holds_parameters_metrics_labels_and_figures(recorded, fit):
+    opened, run_id = recorded
+    run = opened.client.get_run(run_id)
+    assert run.info.run_name == "tiny-k6" and run.info.status == "FINISHED"
+    expected = {"model": "tiny-k6", "backbone": "tiny-32", "k": "6", "sync": "keep", "photos": "24"}
+    assert run.data.params == expected
+    assert run.data.metrics["k"] == K
+    at_k = fit.pca.cumulative_explained_variance_ratio[K - 1]
+    assert run.data.metrics["cumulative_explained_variance_at_k"] == pytest.approx(at_k)
+    assert {each.path for each in opened.client.list_artifacts(run_id)} == {
+        "variance.png",
+        "accuracy.png",
+        "labels.json",
+    }
+    assert len(run.outputs.model_outputs) == 2
+
+
+def test_sklearn_loads_the_pca_and_gives_our_scores(recorded, fit, features):
+    import mlflow.sklearn
+
+    opened, _ = recorded
+    version = next(row for row in tracking.list_models(opened) if row["name"] == "fruits_pca")
+    assert version["model"] == "tiny-k6" and version["k"] == K and version["backbone"] == "tiny-32"
+    folder = opened.client.get_model_version("fruits_pca", version["version"]).source
+    scores = mlflow.sklearn.load_model(folder).transform(features[0])
+    np.testing.assert_allclose(scores, project(features[0], fit.pca, K), atol=1e-9)
+
+
+def test_models_have_signature_example_and_exact_requirements(recorded):
+    from mlflow.models import Model
+
+    opened, _ = recorded
+    needed = {"pca": {"numpy", "scikit-learn"}, "classifier": {"ai-edge-litert", "numpy", "pandas", "pillow"}}
+    for kind, packages in needed.items():
+        source = opened.client.get_model_version(f"fruits_{kind}", "1").source
+        folder = Path(_local(source))
+        about = Model.load(str(folder))
+        assert about.signature.inputs and about.signature.outputs
+        assert about.saved_input_example_info
+        pins = dict(line.split("==") for line in (folder / "requirements.txt").read_text().split())
+        assert set(pins) == packages | {"mlflow"}
+    assert {path.suffix for path in folder.joinpath("code").rglob("*") if path.is_file()} == {".py"}
+
+
+def test_classifier_names_photos_without_spark_tensorflow_or_this_repository(recorded, tmp_path):
+    opened, _ = recorded
+    photos = {name: jpeg(colour, seed=99) for name, colour in COLOURS.items()} | {"bad": b"no photo"}
+    for name, content in photos.items():
+        (tmp_path / name).write_bytes(content)
+    code = """
+import json, sys
+from pathlib import Path
+sys.path = [each for each in sys.path if not Path(each, "fruits").is_dir()]
+for name in ("pyspark", "tensorflow", "keras"):
+    sys.modules[name] = None  # importing it raises: MLflow itself would import pyspark wherever it is
+import mlflow, pandas as pd
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/fruits_classifier/1")
+result = model.predict(pd.DataFrame({"content": [Path(each).read_bytes() for each in sys.argv[2:]]}, index=[7, 5, 3, 1]))
+import fruits
+assert "artifacts/code" in Path(fruits.__file__).as_posix(), fruits.__file__
+assert sys.modules["pyspark"] is None and sys.modules["tensorflow"] is None
+print(json.dumps([list(result.index), list(result.label), list(result.probability), list(result.error)]))
+"""
+    command = [sys.executable, "-c", code, opened.uri, *photos]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    index, labels, probabilities, errors = json.loads(done.stdout.splitlines()[-1])
+    assert index == [7, 5, 3, 1]
+    assert labels == [*COLOURS, None]
+    assert all(0.5 < probability <= 1 for probability in probabilities[:3]) and np.isnan(probabilities[3])
+    assert errors[:3] == [None] * 3 and "not a photo" in errors[3]
+
+
+def test_compared_ks_are_runs_below_the_fit_and_a_repeat_adds_none(recorded):
+    opened, run_id = recorded
+    first = _children(opened, run_id)
+    assert {run.data.params["k"]: run.data.metrics for run in first} == {
+        str(row["k"]): {name: value for name, value in row.items() if value is not None} for row in ROWS
+    }
+    assert [run.data.params["k"] for run in first if run.data.tags.get("recommended") == "true"] == ["4"]
+    tracking.log_comparison(opened, run_id, [*ROWS[:2], ROWS[2] | {"accuracy_test": 0.95}], 8)
+    again = _children(opened, run_id)
+    assert {run.info.run_id for run in again} == {run.info.run_id for run in first}
+    assert [run.data.params["k"] for run in again if run.data.tags.get("recommended") == "true"] == ["8"]
+    assert {run.data.params["k"]: run.data.metrics["accuracy_test"] for run in again}["8"] == 0.95
+    assert opened.client.get_run(run_id).data.tags["recommended_k"] == "8"
+
+
+def test_a_compared_k_that_was_killed_is_recorded_again(recorded, fit):
+    opened, _ = recorded
+    run_id = tracking.log_fit(opened, replace(fit, model="interrupted", network=None))
+    killed = opened.client.create_run(opened.experiment_id, tags={"mlflow.parentRunId": run_id})
+    opened.client.log_param(killed.info.run_id, "k", 2)
+    tracking.log_comparison(opened, run_id, ROWS, None)
+    status = {run.info.run_id: run.info.status for run in _children(opened, run_id)}
+    assert len(status) == 4 and status[killed.info.run_id] == "KILLED"
+
+
+def test_only_a_complete_run_is_found_and_a_killed_one_is_replaced(store, fit, monkeypatch, capsys):
+    _, opened = store
+    small = replace(fit, model="killed", network=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "log_models", _raise(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            tracking.log_fit(opened, small)
+    left = opened.client.create_run(opened.experiment_id, tags={"fruits.model": "killed"}, run_name="killed")
+    assert tracking.find_run(opened, "killed") is None
+    run_id = tracking.log_fit(opened, small)
+    assert tracking.find_run(opened, "killed") == run_id
+    assert tracking.find_run(opened, "never seen") is None
+    assert opened.client.get_run(left.info.run_id).info.status == "KILLED"
+    assert capsys.readouterr().err == "tracking: no classifier for killed, there is no network\n"
+
+
+def test_champion_follows_the_mode(tmp_path, fit):
+    opened = tracking.open_tracking(Settings(lake=str(tmp_path)))
+    fits = {model: replace(fit, model=model) for model in ("a", "b")}
+    tracking.log_fit(opened, fits["a"])
+    assert tracking.champion_model(opened) is None
+    assert tracking.promote(opened, "a", "never") is None and tracking.champion_model(opened) is None
+    assert tracking.promote(opened, "a", "first") == {"pca": "1", "classifier": "1"}
+    tracking.log_fit(opened, fits["b"])
+    assert tracking.promote(opened, "b", "first") is None and tracking.champion_model(opened) == "a"
+    assert tracking.promote(opened, "b", "always") == {"pca": "2", "classifier": "2"}
+    assert tracking.champion_model(opened) == "b"
+    assert tracking.promote(opened, "b", "always") is None
+    champions = {row["name"]: row["version"] for row in tracking.list_models(opened) if row["aliases"] == ["champion"]}
+    assert champions == {"fruits_pca": 2, "fruits_classifier": 2}
+    assert [row["name"] for row in tracking.last_runs(opened)] == ["b", "a"]
+    assert tracking.last_runs(opened, 1)[0]["k"] == K
+
+
+def test_a_run_and_a_store_of_somebody_else_stay_as_they_are(store, fit, tmp_path, monkeypatch):
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # set_tracking_uri writes it
+    theirs = f"sqlite:///{tmp_path}/theirs.db"
+    mlflow.set_tracking_uri(theirs)
+    try:
+        mlflow.create_experiment("theirs", artifact_location=tmp_path.as_uri())
+        mlflow.set_experiment("theirs")
+        with mlflow.start_run() as run:
+            run_id = tracking.log_fit(store[1], replace(fit, model="beside another run"))
+            assert run_id and tracking.promote(store[1], "beside another run", "always")
+            assert mlflow.active_run().info.run_id == run.info.run_id
+            assert mlflow.get_tracking_uri() == theirs
+        assert mlflow.get_run(run.info.run_id).data.metrics == {}
+        assert len(mlflow.search_runs(output_format="list")) == 1
+    finally:
+        mlflow.set_tracking_uri("")
+
+
+def test_a_failure_of_mlflow_is_one_line_and_no_error(store, fit, monkeypatch, capsys):
+    _, opened = store
+    monkeypatch.setattr(tracking, "log_models", _raise(OSError("disk full\nat some place")))
+    assert tracking.log_fit(opened, replace(fit, model="unlucky")) is None
+    assert capsys.readouterr().err == "tracking: logging the fit failed: disk full; the tables are complete\n"
+    failed = opened.client.search_runs([opened.experiment_id], "tags.`fruits.model` = 'unlucky'")
+    assert [run.info.status for run in failed] == ["FAILED"]
+
+
+def test_a_server_that_is_away_is_found_soon_and_told_in_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    start = time.monotonic()
+    assert tracking.open_tracking(Settings(lake=str(tmp_path), tracking="http://me:secret@127.0.0.1:9")) is None
+    assert time.monotonic() - start < 10
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and told.startswith("tracking: off, http://127.0.0.1:9 cannot be used: ")
+    assert "secret" not in told
+
+
+def test_a_deleted_experiment_is_told(store, capsys):
+    settings, opened = store
+    opened.client.delete_experiment(opened.client.create_experiment("gone"))
+    assert tracking.open_tracking(replace(settings, experiment="gone")) is None
+    assert "experiment 'gone' was deleted" in capsys.readouterr().err
+
+
+def test_looking_makes_no_store(tmp_path, capsys):
+    assert tracking.open_tracking(Settings(lake=str(tmp_path)), create=False) is None
+    assert list(tmp_path.iterdir()) == [] and capsys.readouterr().err == ""
+
+
+def test_without_tracking_mlflow_is_not_even_imported(tmp_path):
+    code = """
+import sys
+from fruits.platform import tracking
+from fruits.settings import Settings
+opened = tracking.open_tracking(Settings(lake=sys.argv[1], tracking="none"))
+assert opened is None and tracking.find_run(opened, "m") is None and tracking.log_fit(opened, None) is None
+assert tracking.promote(opened, "m", "always") is None and tracking.champion_model(opened) is None
+assert tracking.log_comparison(opened, None, [], 4) is None
+assert tracking.list_models(opened) == tracking.last_runs(opened) == []
+assert "mlflow" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("lake", "uri"),
+    [
+        ("/data/lake", "sqlite:////data/lake/mlflow.db"),
+        ("file:/data/lake", "sqlite:////data/lake/mlflow.db"),
+        ("file:///data/lake/", "sqlite:////data/lake/mlflow.db"),
+        ("s3://bucket/lake", None),
+        ("main.fruits", None),
+    ],
+)
+def test_a_lake_in_a_folder_has_its_own_store(lake, uri):
+    assert tracking.resolve_uri(Settings(lake=lake)) == uri
+
+
+def test_what_was_asked_for_goes_before_the_environment_and_that_before_the_lake(monkeypatch):
+    settings = Settings(lake="/data/lake")
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "18.0")
+    assert tracking.resolve_uri(settings) == "databricks"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server")
+    assert tracking.resolve_uri(settings) == "http://server"
+    assert tracking.resolve_uri(replace(settings, tracking="sqlite:///x.db")) == "sqlite:///x.db"
+    assert tracking.resolve_uri(replace(settings, tracking="none")) is None
+
+
+def test_models_are_named_after_the_schema_on_unity_catalog(tmp_path):
+    opened = tracking.open_tracking(Settings(lake="main.fruits", tracking=f"sqlite:///{tmp_path}/mlflow.db"))
+    assert opened.prefix == "main.fruits.fruits_"
+
+
+def _children(opened, run_id):
+    return opened.client.search_runs([opened.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
+
+
+def _figure():
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(1, 1))
+
+
+def _local(uri):
+    from urllib.request import url2pathname
+
+    return url2pathname(uri.removeprefix("file://"))
+
+
+def _raise(error):
+    def fail(*_):
+        raise error
+
+    return fail
