@@ -100,6 +100,8 @@ def test_corrupt_metadata_does_not_cost_the_photo(block):
     plain, block = jpeg(), b"Exif\0\0" + block
     content = plain[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + plain[2:]
     np.testing.assert_array_equal(decode_well(content, 64), decode_well(plain, 64))
+    drawn = encode(left_blue(), "PNG", exif=block)
+    np.testing.assert_array_equal(decode_well(drawn, 64), decode_well(encode(left_blue(), "PNG"), 64))
 
 
 def test_a_palette_photo_is_resized_in_colour():

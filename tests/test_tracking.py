@@ -71,8 +71,8 @@ def fit(features):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     """One store for all tests that do not mind each other's models."""
-    # All that a path may hold: a space, accents, and what a URI would read as something else.
-    settings = Settings(lake=str(tmp_path_factory.mktemp("lake") / "Mes données 100%25 #1"))
+    odd = "Mes données, 100 % #1"  # what a URI would read its own way
+    settings = Settings(lake=str(tmp_path_factory.mktemp("lake") / odd))
     return settings, tracking.open_tracking(settings)
 
 
@@ -125,8 +125,8 @@ def test_sklearn_loads_the_pca_and_gives_our_scores(recorded, fit, features):
     opened, _ = recorded
     version = next(row for row in tracking.list_models(opened) if row["name"] == "fruits_pca")
     assert version["model"] == "tiny-k6" and version["k"] == K and version["backbone"] == "tiny-32"
-    folder = opened.client.get_model_version("fruits_pca", version["version"]).source
-    scores = mlflow.sklearn.load_model(folder).transform(features[0])
+    source = opened.client.get_model_version("fruits_pca", version["version"]).source
+    scores = mlflow.sklearn.load_model(source).transform(features[0])
     np.testing.assert_allclose(scores, project(features[0], fit.pca, K), atol=1e-9)
 
 
@@ -160,7 +160,8 @@ for name in ("pyspark", "tensorflow", "keras"):
 import mlflow, pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model("models:/fruits_classifier/1")
-result = model.predict(pd.DataFrame({"content": [Path(each).read_bytes() for each in sys.argv[2:]]}, index=[7, 5, 3, 1]))
+photos = [Path(each).read_bytes() for each in sys.argv[2:]]
+result = model.predict(pd.DataFrame({"content": photos}, index=[7, 5, 3, 1]))
 import fruits
 assert "artifacts/code" in Path(fruits.__file__).as_posix(), fruits.__file__
 assert sys.modules["pyspark"] is None and sys.modules["tensorflow"] is None
@@ -271,7 +272,7 @@ def test_a_server_that_is_away_is_found_soon_and_told_in_one_line(tmp_path, caps
     assert tracking.open_tracking(Settings(lake=str(tmp_path), tracking="http://me:secret@127.0.0.1:9")) is None
     assert time.monotonic() - start < 10
     told = capsys.readouterr().err
-    assert told.count("\n") == 1 and told.startswith("tracking: off, http://127.0.0.1:9 cannot be used: ")
+    assert told.count("\n") == 1 and told.startswith("tracking: off, http://127.0.0.1:9: ")
     assert "secret" not in told
 
 
@@ -280,6 +281,14 @@ def test_a_deleted_experiment_is_told(store, capsys):
     opened.client.delete_experiment(opened.client.create_experiment("gone"))
     assert tracking.open_tracking(replace(settings, experiment="gone")) is None
     assert "experiment 'gone' was deleted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["my%20photos", "what?"])
+def test_a_path_mlflow_misreads_is_told_with_a_way_out(tmp_path, name, capsys):
+    assert tracking.open_tracking(Settings(lake=str(tmp_path / name))) is None
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and repr(str(tmp_path / name)) in told and "tracking=sqlite:" in told
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_looking_makes_no_store(tmp_path, capsys):
@@ -327,9 +336,10 @@ def test_what_was_asked_for_goes_before_the_environment_and_that_before_the_lake
     assert tracking.resolve_uri(replace(settings, tracking="none")) is None
 
 
-def test_models_are_named_after_the_schema_on_unity_catalog(tmp_path):
-    opened = tracking.open_tracking(Settings(lake="main.fruits", tracking=f"sqlite:///{tmp_path}/mlflow.db"))
-    assert opened.prefix == "main.fruits.fruits_"
+def test_models_are_named_after_the_schema_of_unity_catalog(store):
+    _, opened = store
+    assert opened.prefix == "fruits_"
+    assert tracking.open_tracking(Settings(lake="main.fruits", tracking=opened.uri)).prefix == "main.fruits.fruits_"
 
 
 def _children(opened, run_id):

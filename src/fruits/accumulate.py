@@ -1,7 +1,7 @@
 """silver_features -> gold_moments: what a fit needs to know of the photos, kept and refreshed instead of read again."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np

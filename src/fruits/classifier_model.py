@@ -53,8 +53,9 @@ class PhotoClassifier(PythonModel):
             k = len(self.pca.components)
             scores = project(np.stack([features for features, error in photos if error is None]), self.pca, k)
             labels[readable], probabilities[readable] = classify(scores, self.discriminant, k)
-        columns = {"label": labels, "probability": probabilities, "error": np.array(errors, dtype=object)}
-        return pd.DataFrame(columns, index=model_input.index).astype({"label": object, "error": object})
+        # Told to pandas 3, or it would read these as texts and turn None into NaN.
+        columns = {"label": pd.Series(labels, dtype=object), "probability": probabilities}
+        return pd.DataFrame(columns | {"error": pd.Series(errors, dtype=object)}).set_index(model_input.index)
 
     def _measure(self, content):
         """Give the features of one photo, or None and what is wrong with it."""

@@ -1,7 +1,6 @@
 """Which k? Every k of `k_values` scored in one pass, from one fit; a table, MLflow runs, a recommendation."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from pyspark.sql import functions as F
 
 from fruits.accumulate import as_matrix, count_groups, with_features
 from fruits.errors import FruitsError
-from fruits.gold import Fit, choose_features, fit_features, fingerprint_of, kept_spectrum, name_fit
+from fruits.gold import Fit, choose_features, fingerprint_of, fit_features, kept_spectrum, name_fit
 from fruits.platform import tracking
 from fruits.platform.progress import report
 from fruits.platform.tables import Lake, Table, quote

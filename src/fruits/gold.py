@@ -260,7 +260,7 @@ def _record_fit(
     asked = {f"setting_{name}": as_text(getattr(settings, name)) for name in ("images", "lake", "weights", "k")}
     return tracking.log_fit(
         store,
-        tracking.Fit(
+        tracking.FitRecord(
             model=model,
             backbone=backbone,
             k=k,

@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fruits.platform.progress import report
 from fruits.platform.tracking_models import KINDS, MODEL_TAG, FitRecord, log_models
-from fruits.platform.tracking_store import Tracking, open_tracking, report, resolve_uri, tolerate
+from fruits.platform.tracking_store import Tracking, open_tracking, resolve_uri, tolerate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

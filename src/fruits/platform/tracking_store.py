@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # a run talks to the tracking server and to nobody else
     "MLFLOW_UV_AUTO_DETECT": "false",  # or a uv.lock in the working directory becomes part of every model
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output may be one JSON object
     "GIT_PYTHON_REFRESH": "quiet",  # no git is no reason to print a page
 }
 # A server that is away: MLflow would try for four minutes, at every call.
@@ -62,6 +63,9 @@ def resolve_uri(settings: Settings) -> str | None:
 
     Returns:
         A tracking URI, or None for no tracking: `tracking=none`, or nothing said and a lake on an object store.
+
+    Raises:
+        SettingError: the lake is a folder whose path MLflow cannot handle.
     """
     asked = settings.tracking.strip()
     if asked:
@@ -84,7 +88,7 @@ def open_tracking(settings: Settings, create: bool = True) -> Tracking | None:
     Returns:
         The open store, or None for no tracking.
     """
-    uri = settings.tracking
+    uri = None
     try:
         uri = resolve_uri(settings)
         if uri is None or not (create or _may_exist(uri)):
@@ -92,7 +96,7 @@ def open_tracking(settings: Settings, create: bool = True) -> Tracking | None:
         with quiet():
             return _open(uri, settings, create)
     except Exception as error:  # whatever a server, a driver or a file system comes up with, the tables come first
-        report(f"tracking: off, {_hide_password(uri or 'the store')} cannot be used: {first_line(error)}")
+        report(f"tracking: off, {_hide_password(uri) + ': ' if uri else ''}{first_line(error)}")
         return None
 
 
@@ -221,14 +225,13 @@ def _local_folder(lake: str) -> Path | None:
 
 
 def _sqlite_uri(file: Path) -> str:
-    path = str(file)
-    if "%" in path or "?" in path:
-        from sqlalchemy.engine import make_url
-
-        # SQLAlchemy decodes the path since 2.1; before, it took it as it stood.
-        if make_url("sqlite:////%25").database == "/%":
-            path = path.replace("%", "%25").replace("?", "%3F")
-    return f"sqlite:///{path}"
+    if re.search(r"%[0-9A-Fa-f]{2}|\?", str(file)):
+        # MLflow 3.17 decodes such a path twice: it makes folders of other names and cannot load its models.
+        raise SettingError(
+            f"MLflow cannot keep runs in {str(file.parent)!r}, it misreads ? and %20 in a path; rename the folder, "
+            "or set tracking=sqlite:////OTHER/mlflow.db or tracking=none"
+        )
+    return f"sqlite:///{file}"
 
 
 def _sqlite_file(uri: str) -> Path | None:

@@ -98,6 +98,25 @@ def load_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes
     return backbone.cached.read_bytes()
 
 
+def write_network(settings: Settings, file: str) -> dict[str, object]:
+    """Make the network of the settings and write it to a file; an int8 one is calibrated on photos of `images`."""
+    if not file.endswith(".tflite"):
+        raise SettingError(f"{file!r} does not end in .tflite")
+    backbone = identify_backbone(settings)
+    photos = []
+    if backbone.precision == "int8":
+        if not Path(settings.images or "?").is_dir():
+            raise SettingError(
+                f"precision=int8 needs images=DIR to calibrate on, images={settings.images!r} is no folder"
+            )
+        files = sorted(Path(settings.images).rglob("*.*"), key=lambda each: hashlib.sha256(str(each).encode()).digest())
+        photos = [each.read_bytes() for each in files[:CALIBRATION_PHOTOS]]
+        backbone = backbone.calibrated_on([hashlib.sha256(photo).hexdigest() for photo in photos])
+    network = load_network(backbone, photos)
+    Path(file).write_bytes(network)
+    return {"file": file, "backbone": backbone.id, "input_size": backbone.input_size, "bytes": len(network)}
+
+
 def find_network(backbone: str) -> bytes | None:
     """Give the network of a backbone's id if this machine has used it, None otherwise."""
     path = cache_folder() / f"{backbone}.tflite"

@@ -79,7 +79,7 @@ def _recognise(head: bytes) -> str | None:
 def _describe(error: Exception) -> str:
     """Say what is wrong in words that do not vary: the text of an error may hold an address or a count of bytes."""
     if isinstance(error, Image.DecompressionBombError):
-        return f"too large: a part of it alone is over {MAX_PIXELS // 1_000_000} megapixels"
+        return "too large: more pixels than Pillow allows"  # WebP and tiled TIFF, checked before their size is known
     if "truncated" in str(error).lower():
         return "truncated photo"
     return f"unreadable photo ({type(error).__name__})"

@@ -1,0 +1,25 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # Bronze
+# MAGIC Photos to `bronze_images`: a row per file, its label from its folder, its bytes unaltered. Only new and changed files are read.
+
+# COMMAND ----------
+
+from fruits.bronze import BRONZE, ingest_photos
+from fruits.platform import parameters
+from fruits.platform.session import open_session
+from fruits.platform.tables import Lake
+
+# COMMAND ----------
+
+settings = parameters.read(globals().get("dbutils"))  # widgets on Databricks, --name value elsewhere
+spark = open_session()
+
+# COMMAND ----------
+
+summary = ingest_photos(spark, settings)
+print(summary)
+
+# COMMAND ----------
+
+Lake(spark, settings.lake).read(BRONZE).drop("content").show(5)

@@ -1,0 +1,25 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # Gold
+# MAGIC `silver_features` to `gold_pca`: k scores per photo, the spectrum in `gold_spectrum`, the fitted model in MLflow.
+
+# COMMAND ----------
+
+from fruits.gold import PCA, reduce_features
+from fruits.platform import parameters
+from fruits.platform.session import open_session
+from fruits.platform.tables import Lake
+
+# COMMAND ----------
+
+settings = parameters.read(globals().get("dbutils"))  # widgets on Databricks, --name value elsewhere
+spark = open_session()
+
+# COMMAND ----------
+
+summary = reduce_features(spark, settings)
+print(summary)
+
+# COMMAND ----------
+
+Lake(spark, settings.lake).read(PCA).show(5)
