@@ -23,3 +23,7 @@ print(summary)
 # COMMAND ----------
 
 Lake(spark, settings.lake).read(PCA).show(5)
+
+# COMMAND ----------
+
+parameters.hand_over(globals().get("dbutils"), summary)  # what the job's output shows

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +14,16 @@ import pytest
 from photos import jpeg
 
 from fruits.platform import tracking
+from fruits.platform.tracking_models import copy_code
 from fruits.settings import Settings
-from fruits.stats.discriminant import fit_discriminant
+from fruits.stats.discriminant import classify, fit_discriminant
 from fruits.stats.moments import measure_moments
 from fruits.stats.pca import fit_pca, project
 from fruits.vision.decode import decode_photo
 
 TINY = Path(__file__).parent / "golden" / "tiny.tflite"
-COLOURS = {"Cherry": (170, 20, 30), "Lemon": (240, 220, 60), "Lime": (90, 180, 60)}
+COLOURS = {"Cherry": (200, 30, 40), "Lemon": (240, 220, 60), "Lime": (234, 222, 64)}
+BETWEEN = (236, 221, 63)  # Lemon and Lime
 K = 6
 ROWS = [
     {"k": k, "cumulative_explained_variance": 0.5 + k / 100, "accuracy_test": 0.9, "centroid_accuracy_test": None}
@@ -35,19 +38,26 @@ def _no_store_of_the_machine(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def features():
-    """Features of eight noisy photos per colour, by the tiny network, and their labels."""
+def measure():
+    """Gives the features of one photo by the tiny network."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=TINY.read_bytes(), num_threads=1)
     interpreter.allocate_tensors()
     given, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    rows = []
-    for colour in COLOURS.values():
-        for seed in range(8):
-            interpreter.set_tensor(given["index"], decode_photo(jpeg(colour, seed=seed), 32)[0][np.newaxis])
-            interpreter.invoke()
-            rows.append(interpreter.get_tensor(result["index"]).reshape(-1))
+
+    def run(content):
+        interpreter.set_tensor(given["index"], decode_photo(content, 32)[0][np.newaxis])
+        interpreter.invoke()
+        return interpreter.get_tensor(result["index"]).reshape(-1)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def features(measure):
+    """Features of eight noisy photos per colour, and their labels."""
+    rows = [measure(jpeg(colour, seed=seed)) for colour in COLOURS.values() for seed in range(8)]
     return np.stack(rows), np.repeat(list(COLOURS), 8)
 
 
@@ -146,9 +156,22 @@ def test_models_have_signature_example_and_exact_requirements(recorded):
     assert {path.suffix for path in folder.joinpath("code").rglob("*") if path.is_file()} == {".py"}
 
 
-def test_classifier_names_photos_without_spark_tensorflow_or_this_repository(recorded, tmp_path):
+def test_code_travels_without_data_and_caches_also_from_a_zip(tmp_path):
+    with zipfile.ZipFile(tmp_path / "fruits.zip", "w") as file:
+        for name in ("__init__.py", "stats/__init__.py", "stats/pca.py", "photo.jpg", "__pycache__/a.pyc", "data/b.py"):
+            file.writestr(f"fruits/{name}", name)
+    copy_code(zipfile.Path(tmp_path / "fruits.zip", "fruits/"), tmp_path / "copy")
+    copied = {
+        path.relative_to(tmp_path / "copy").as_posix(): path.read_text() for path in tmp_path.glob("copy/**/*.py")
+    }
+    assert copied == {name: name for name in ("__init__.py", "stats/__init__.py", "stats/pca.py")}
+    assert not [path for path in tmp_path.glob("copy/**/*") if path.is_file() and path.suffix != ".py"]
+
+
+def test_classifier_names_photos_without_spark_tensorflow_or_this_repository(recorded, fit, measure, tmp_path):
     opened, _ = recorded
-    photos = {name: jpeg(colour, seed=99) for name, colour in COLOURS.items()} | {"bad": b"no photo"}
+    good = {name: jpeg(colour, seed=99) for name, colour in COLOURS.items()} | {"between": jpeg(BETWEEN)}
+    photos = good | {"bad": b"no photo"}
     for name, content in photos.items():
         (tmp_path / name).write_bytes(content)
     code = """
@@ -161,7 +184,7 @@ import mlflow, pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model("models:/fruits_classifier/1")
 photos = [Path(each).read_bytes() for each in sys.argv[2:]]
-result = model.predict(pd.DataFrame({"content": photos}, index=[7, 5, 3, 1]))
+result = model.predict(pd.DataFrame({"content": photos}, index=[7, 5, 3, 2, 1]))
 import fruits
 assert "artifacts/code" in Path(fruits.__file__).as_posix(), fruits.__file__
 assert sys.modules["pyspark"] is None and sys.modules["tensorflow"] is None
@@ -172,10 +195,13 @@ print(json.dumps([list(result.index), list(result.label), list(result.probabilit
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     index, labels, probabilities, errors = json.loads(done.stdout.splitlines()[-1])
-    assert index == [7, 5, 3, 1]
-    assert labels == [*COLOURS, None]
-    assert all(0.5 < probability <= 1 for probability in probabilities[:3]) and np.isnan(probabilities[3])
-    assert errors[:3] == [None] * 3 and "not a photo" in errors[3]
+    assert index == [7, 5, 3, 2, 1]
+    scores = project(np.stack([measure(content) for content in good.values()]), fit.pca, K)
+    expected_labels, expected_probabilities = classify(scores, fit.discriminant, K)
+    assert labels == [*expected_labels, None] and labels[:3] == list(COLOURS)
+    np.testing.assert_allclose(probabilities, [*expected_probabilities, np.nan], rtol=1e-6)
+    assert probabilities[3] < 0.9999  # or the probabilities compared would say little
+    assert errors[:4] == [None] * 4 and "not a photo" in errors[4]
 
 
 def test_compared_ks_are_runs_below_the_fit_and_a_repeat_adds_none(recorded):
@@ -285,7 +311,9 @@ def test_a_deleted_experiment_is_told(store, capsys):
 
 @pytest.mark.parametrize("name", ["my%20photos", "what?"])
 def test_a_path_mlflow_misreads_is_told_with_a_way_out(tmp_path, name, capsys):
-    assert tracking.open_tracking(Settings(lake=str(tmp_path / name))) is None
+    settings = Settings(lake=str(tmp_path / name))
+    assert tracking.resolve_uri(settings) is None
+    assert tracking.open_tracking(settings) is None
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and repr(str(tmp_path / name)) in told and "tracking=sqlite:" in told
     assert list(tmp_path.iterdir()) == []

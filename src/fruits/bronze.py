@@ -2,6 +2,7 @@
 
 import math
 import os
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,13 @@ def ingest_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     root = locate_photos(settings.images)
     lake = Lake(spark, settings.lake)
     listing = list_photos(spark, root)
-    known = lake.read(BRONZE)
-    known_before = known.count()
-    differences = find_differences(listing, known, settings.test_fraction).orderBy("status", "uri").toPandas()
+    known_before, differences = 0, listing.withColumn("status", F.lit("new"))
+    if lake.exists(BRONZE):
+        known = lake.read(BRONZE)
+        known_before, differences = known.count(), find_differences(listing, known, settings)
+    micros = F.unix_micros("modification_time").alias("micros")  # a number goes there and back in any time zone
+    differences = differences.select("path", "uri", "length", micros, "status").toPandas()
+    differences = differences.sort_values(["status", "uri"])
     todo = differences[differences["status"] != "gone"]
     gone = differences[differences["status"] == "gone"]["path"]
     counts = {status: int((differences["status"] == status).sum()) for status in ("new", "changed", "gone")}
@@ -65,7 +70,7 @@ def ingest_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
             progress.add(len(chunk))
     errors = 0
     if lake.read(BRONZE).count() != known_before + counts["new"]:
-        errors = _record_unread(lake, listing, todo, settings)
+        errors = _record_unread(lake, todo, settings)
     removed = 0
     if settings.sync == "mirror" and len(gone):
         lake.merge(spark.createDataFrame([(path,) for path in gone], "path string"), BRONZE, ["path"], delete=True)
@@ -74,7 +79,7 @@ def ingest_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
 
 
 def locate_photos(images: str) -> str:
-    """Check the photo folder and make it absolute; URIs are left as they are.
+    """Check the photo folder and make it absolute; a URI is only tidied, as Spark does that names files by it.
 
     Raises:
         SettingError: nothing named, or no such folder.
@@ -82,7 +87,8 @@ def locate_photos(images: str) -> str:
     if not images.strip():
         raise SettingError("images is empty; say where the photos are: images=./photos or images=s3://bucket/photos")
     if URI.match(images):
-        return images.rstrip("/")
+        scheme, path = images.strip().split(":", 1)
+        return f"{scheme}:{posixpath.normpath(path)}"
     folder = Path(os.path.abspath(Path(images).expanduser()))  # without `..`, as Spark will name it
     if not folder.is_dir():
         raise SettingError(f"images={images!r} is not a folder; it holds the photos as [<split>/]<label>/<file>")
@@ -105,20 +111,21 @@ def scan_photos(spark: SparkSession, root: str) -> DataFrame:
 def list_photos(spark: SparkSession, root: str) -> DataFrame:
     """List photos without opening them: path under the root, uri, length, modification_time."""
     try:
-        photos = scan_photos(spark, root).select(
-            relative_path(F.col("path"), root).alias("path"),
-            F.col("_metadata.file_path").alias("uri"),  # percent-encoded, and the one name a filter prunes files by
-            "length",
-            F.col("modificationTime").alias("modification_time"),
-        )
-        # Without its content a file costs nothing to "read", a task costs some: few tasks.
-        return photos.coalesce(4)
+        photos = scan_photos(spark, root)
+        _ = photos.schema  # Spark Connect looks for the folder only when asked something
     except Exception as error:
         if "PATH_NOT_FOUND" in str(error):
             raise SettingError(
                 f"images={root!r} is not there; it holds the photos as [<split>/]<label>/<file>"
             ) from None
         raise
+    # Without its content a file costs nothing to "read", a task costs some: few tasks.
+    return photos.select(
+        relative_path(F.col("path"), root).alias("path"),
+        F.col("_metadata.file_path").alias("uri"),  # percent-encoded, and the one name a filter prunes files by
+        "length",
+        F.col("modificationTime").alias("modification_time"),
+    ).coalesce(4)
 
 
 def relative_path(path: Column, root: str) -> Column:
@@ -142,21 +149,26 @@ def split_of(path: Column, sha256: Column, test_fraction: float) -> Column:
     return F.when(folder != "", folder).otherwise(drawn)
 
 
-def find_differences(listing: DataFrame, known: DataFrame, test_fraction: float) -> DataFrame:
-    """Compare the folder with bronze: path, uri, length and status (new, changed, gone) of each file that differs."""
+def find_differences(listing: DataFrame, known: DataFrame, settings: Settings) -> DataFrame:
+    """Compare the folder with bronze; a file that a setting moves counts as changed.
+
+    Returns:
+        path, uri, length, modification_time and status (new, changed, gone) of each file that differs.
+    """
+    split = split_of(F.col("path"), F.col("sha256"), settings.test_fraction)
+    fits_now = F.col("error").contains(" more than max_bytes=") & (F.col("length") <= settings.max_bytes)
     old = known.select(
         "path",
         F.col("length").alias("old_length"),
         F.col("modification_time").alias("old_time"),
-        (F.col("split") == split_of(F.col("path"), F.col("sha256"), test_fraction)).alias("same_split"),
+        ((F.col("split") != split) | F.coalesce(fits_now, F.lit(False))).alias("is_moved"),
     )
     changed = (
-        (F.col("length") != F.col("old_length"))
-        | (F.col("modification_time") != F.col("old_time"))
-        | ~F.coalesce("same_split", F.lit(True))
+        (F.col("length") != F.col("old_length")) | (F.col("modification_time") != F.col("old_time")) | F.col("is_moved")
     )
     status = F.when(F.col("old_length").isNull(), "new").when(F.col("length").isNull(), "gone").when(changed, "changed")
-    compared = listing.join(old, "path", "full").select("path", "uri", "length", status.alias("status"))
+    compared = listing.join(old, "path", "full")
+    compared = compared.select("path", "uri", "length", "modification_time", status.alias("status"))
     return compared.where("status IS NOT NULL")
 
 
@@ -195,17 +207,20 @@ def read_photos(photos: DataFrame, root: str, chunk: pd.DataFrame, whole: bool, 
     )
 
 
-def _record_unread(lake: Lake, listing: DataFrame, todo: pd.DataFrame, settings: Settings) -> int:
-    """Give every file that was to be read and was not a row that says why; returns how many."""
-    read = lake.read(BRONZE).select("path", "length", "modification_time")
-    wanted = lake.spark.createDataFrame([(path,) for path in todo["path"]], "path string")
-    unread = listing.join(wanted, "path", "leftsemi").join(read, read.columns, "leftanti")
+def _record_unread(lake: Lake, todo: pd.DataFrame, settings: Settings) -> int:
+    """Give every file that was to be read and was not a row that says why; returns how many.
+
+    The files are taken as they were listed: one that vanished since is in no new listing.
+    """
+    listed = todo[["path", "length", "micros"]].astype({"length": "int64", "micros": "int64"})
+    wanted = lake.spark.createDataFrame(listed, "path string, length bigint, micros bigint")
+    unread = wanted.join(lake.read(BRONZE).select("path"), "path", "leftanti")
     too_large = F.format_string(f"%d bytes, more than max_bytes={settings.max_bytes}", "length")
     nothing = F.lit(None).cast("string")
     rows = unread.select(
         "path",
         "length",
-        "modification_time",
+        F.timestamp_micros("micros").alias("modification_time"),
         nothing.alias("sha256"),
         label_of(F.col("path")).alias("label"),
         split_of(F.col("path"), nothing, settings.test_fraction).alias("split"),
@@ -213,5 +228,6 @@ def _record_unread(lake: Lake, listing: DataFrame, todo: pd.DataFrame, settings:
         nothing.cast("binary").alias("content"),
     )
     errors = rows.count()
-    lake.merge(rows, BRONZE, ["path"])
+    if errors:
+        lake.append(rows, BRONZE)
     return errors

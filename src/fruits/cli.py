@@ -5,85 +5,94 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import fruits
 from fruits.errors import FruitsError, SettingError
-from fruits.platform.parameters import add_arguments, parse
+from fruits.platform.parameters import Parser, add_arguments, parse
 from fruits.platform.progress import in_words, report
 from fruits.settings import Settings
+from fruits.views.summaries import show_forget, show_pairs, show_run, show_status
 
-STEPS = {
-    "bronze": "photos -> bronze_images",
-    "silver": "bronze_images -> silver_features",
-    "gold": "silver_features -> gold_pca and a model in MLflow",
-    "compare": "which k? scores every k of --k-values",
-}
+STEPS = ("bronze", "silver", "gold", "compare")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing to type.
+
+    Attributes:
+        help: what it does, in a few words.
+        more: the rest of it.
+        example: a line to copy.
+        work: arguments to result; None for nothing to show.
+        show: result to words.
+        settings: names of the settings it takes, empty for all; None for none.
+        extra: adds arguments that are no settings.
+    """
+
+    help: str
+    more: str
+    example: str
+    work: Callable[[argparse.Namespace], dict[str, Any] | None]
+    show: Callable[[dict[str, Any]], str] = show_pairs
+    settings: Sequence[str] | None = ()
+    extra: Callable[[argparse.ArgumentParser], Any] = lambda parser: None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 failed, 2 wrong use."""
-    arguments = _make_parser().parse_args(argv)
-    try:
-        result = arguments.work(arguments)
-    except SettingError as error:
-        report(f"fruits: {error}")
+    parser = _make_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
         return 2
-    except FruitsError as error:
-        report(f"fruits: {error}")
-        return 1
+    try:
+        result = arguments.command.work(arguments)
+        if result is not None:
+            as_json = json.dumps(result, ensure_ascii=False, default=str) if arguments.json else None
+            print(as_json or arguments.command.show(result), flush=True)
     except KeyboardInterrupt:
-        report("fruits: stopped; run the same command again to continue")
+        return _fail("stopped; the same command again continues where this one was")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
         return 1
-    if result is not None:
-        print(json.dumps(result, ensure_ascii=False, default=str) if arguments.json else arguments.show(result))
+    except FruitsError as error:
+        return _fail(str(error), 2 if isinstance(error, SettingError) else 1)
+    except Exception as error:
+        return _fail(_describe(error))
     return 1 if result and result.get("not_found") else 0
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fruits", description="A folder of photos to PCA features: bronze, silver, gold and a comparison of k."
+    parser = Parser(
+        prog="fruits",
+        description="A growing folder of photos to PCA features: bronze, silver, gold and a comparison of k.",
+        epilog=f"example: {COMMANDS['run'].example}\n`fruits COMMAND --help` says more. "
+        "Exit status: 0 done, 1 failed, 2 wrong use.",
     )
     parser.add_argument("--version", action="version", version=f"fruits {fruits.__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def add(name: str, help: str, work: Callable, show: Callable, names: Sequence[str] | None = ()) -> Any:
-        command = commands.add_parser(name, help=help, description=help)
-        if names is not None:
-            add_arguments(command, names)
-        command.add_argument("--json", action="store_true", help="end with one JSON object on standard output")
-        command.set_defaults(work=work, show=show)
-        return command
-
-    add("run", "all four steps, in order", _run, _show_run)
-    for name, help in STEPS.items():
-        add(name, help, lambda arguments, name=name: _run(arguments, [name]), _show_run)
-    add("status", "what is in the lake", _status, _show_status, ("lake", "experiment", "tracking"))
-    forget = add("forget", "erase photos from every table and file", _forget, _show_forget, ("lake",))
-    forget.add_argument("photos", nargs="+", metavar="PHOTO", help="path as in the tables, from the photo folder on")
-    samples = add("samples", "draw a synthetic photo set", _samples, _show_pairs, None)
-    samples.add_argument("folder", metavar="DIR")
-    samples.add_argument("--photos", type=int, default=500, help="how many (default: 500)")
-    network = add(
-        "network",
-        "make a network once, where TensorFlow is",
-        _network,
-        _show_pairs,
-        ("images", "weights", "input_size", "precision"),
-    )
-    network.add_argument("file", metavar="OUT.tflite")
-    ui = add("ui", "open MLflow on this lake", _ui, _show_pairs, ("lake", "tracking"))
-    ui.add_argument("--port", type=int, default=5000, help="port on this machine (default: 5000)")
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        about = f"{command.help}{command.more and ': '}{command.more}"
+        each = commands.add_parser(name, help=command.help, description=about, epilog=f"example: {command.example}")
+        command.extra(each)
+        if command.settings is not None:
+            add_arguments(each, command.settings)
+        each.add_argument("--json", action="store_true", help="end with one JSON object on standard output")
+        each.set_defaults(command=command)
     return parser
 
 
-def _run(arguments: argparse.Namespace, steps: Sequence[str] = tuple(STEPS)) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace, steps: Sequence[str] = STEPS) -> dict[str, Any]:
     settings = parse(arguments)
-    if "bronze" in steps:
-        from fruits.bronze import locate_photos
-
-        locate_photos(settings.images)
+    _check(settings, steps)
     spark = _open(settings)
     from fruits import bronze, compare, gold, silver
 
@@ -102,8 +111,21 @@ def _run(arguments: argparse.Namespace, steps: Sequence[str] = tuple(STEPS)) -> 
     return {"lake": settings.lake, **summary}
 
 
+def _check(settings: Settings, steps: Sequence[str]) -> None:
+    """Check what the steps start from, as far as it is on this machine: a wrong setting costs no start of Spark."""
+    from fruits.bronze import locate_photos
+    from fruits.platform.tables import URI
+
+    if "bronze" in steps:
+        locate_photos(settings.images)
+    if "silver" in steps and settings.weights != "imagenet" and not URI.match(settings.weights):
+        from fruits.vision.backbone import identify_backbone
+
+        identify_backbone(settings)
+
+
 def _open(settings: Settings) -> Any:
-    """Check the lake's place before Spark starts, which takes seconds, then start it."""
+    """Check the lake's place, then start Spark, which takes seconds."""
     from fruits.platform.session import open_session
     from fruits.platform.tables import locate
 
@@ -113,10 +135,10 @@ def _open(settings: Settings) -> Any:
 
 def _status(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = parse(arguments)
-    spark = _open(settings)
-    from fruits.status import describe_lake
+    from fruits.status import check_lake, describe_lake
 
-    return describe_lake(spark, settings)
+    check_lake(settings.lake)
+    return describe_lake(_open(settings), settings)
 
 
 def _forget(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -134,94 +156,124 @@ def _samples(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _network(arguments: argparse.Namespace) -> dict[str, Any]:
+    settings, file = parse(arguments), Path(arguments.file)
+    if file.suffix != ".tflite" or file.is_dir():
+        raise SettingError(f"{arguments.file!r} is not a file name that ends in .tflite; try network.tflite")
+    if not os.access(file.parent, os.W_OK):
+        raise SettingError(f"{str(file.parent)!r} is not a folder to write to; make it first")
     from fruits.vision.backbone import write_network
 
-    return write_network(parse(arguments), arguments.file)
+    return write_network(settings, arguments.file)
 
 
 def _ui(arguments: argparse.Namespace) -> None:
-    from fruits.platform.tracking import resolve_uri
+    from fruits.platform.ui import serve_runs
 
-    uri = resolve_uri(parse(arguments))
-    if uri is None:
-        raise SettingError("no MLflow store is known for this lake; give tracking=URI or set MLFLOW_TRACKING_URI")
-    report(f"ui: MLflow on {uri} at http://127.0.0.1:{arguments.port}, Ctrl-C to stop")
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(arguments.port)]
-    os.execv(sys.executable, command)
+    serve_runs(parse(arguments), arguments.port)
 
 
-def _show_run(result: dict[str, Any]) -> str:
-    """Write the summary of a run for people."""
-    lines = [f"lake      {result['lake']}"]
-    if step := result.get("bronze"):
-        lines.append(
-            f"bronze    {step['listed']} photos: {step['new']} new, {step['changed']} changed, {step['removed']} removed, "
-            f"{step['unchanged']} unchanged, {step['errors']} not read ({in_words(step['seconds'])})"
-        )
-    if step := result.get("silver"):
-        lines.append(
-            f"silver    {step['total']} photos: {step['computed']} computed, {step['reused']} reused, "
-            f"{step['removed']} removed, {step['errors']} with an error ({in_words(step['seconds'])})"
-        )
-        lines.append(f"          {step['backbone']}")
-    if step := result.get("gold"):
-        lines.append(
-            f"gold      k={step['k']} explains {step['explained']:.1%} of the variance, {step['projected']} photos "
-            f"projected ({in_words(step['seconds'])})"
-        )
-        lines.append(f"          {step['model']}")
-    if step := result.get("compare"):
-        lines.append(f"compare   {_show_recommendation(step)} ({in_words(step['seconds'])})")
-        lines.append(_show_comparison(step["rows"]))
-        if step["promoted"]:
-            versions = ", ".join(f"{kind} version {version}" for kind, version in step["promoted"].items())
-            lines.append(f"champion  {versions}")
-    lines.append(f"next      fruits status --lake {result['lake']}, fruits ui --lake {result['lake']}")
-    return "\n".join(lines)
+def _describe(error: Exception) -> str:
+    """Say in one line what nobody foresaw, and how to see more."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in ("pyspark", "grpc"):
+        return "Spark is not installed here; pip install 'fruits[local]'"
+    if os.environ.get("FRUITS_DEBUG"):
+        traceback.print_exc()
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # What Java threw is in the second line.
+    text = " ".join(lines[:2])[:300]
+    return f"{type(error).__name__}: {text}; set FRUITS_DEBUG=1 and run it again to see where"
 
 
-def _show_recommendation(step: dict[str, Any]) -> str:
-    if step["recommended_k"] is None:
-        return "no k is recommended, for no labelled Test photo could be scored"
-    return f"k={step['recommended_k']} is the smallest within one point of the best Test accuracy"
+def _fail(line: str, status: int = 1) -> int:
+    report(f"fruits: {line}")
+    return status
 
 
-def _show_comparison(rows: Sequence[dict[str, Any]]) -> str:
-    import pandas as pd
-
-    table = pd.DataFrame(rows).rename(columns=lambda name: name.replace("_", " "))
-    table["recommended"] = table["recommended"].map({True: "*", False: ""})
-    text = table.to_string(index=False, float_format="{:.4f}".format, na_rep="-")
-    return "\n".join(f"          {line}" for line in text.splitlines())
-
-
-def _show_status(result: dict[str, Any]) -> str:
-    import pandas as pd
-
-    tables = [
-        {
-            "table": name,
-            "version": "-" if about is None else about["version"],
-            "rows": 0 if about is None else about["rows"],
-        }
-        for name, about in result["tables"].items()
-    ]
-    parts = [f"lake {result['lake']}", pd.DataFrame(tables).to_string(index=False)]
-    for name in ("photos", "errors", "features", "projections", "models", "runs"):
-        if result[name]:
-            parts += ["", name, pd.DataFrame(result[name]).fillna("-").to_string(index=False)]
-    return "\n".join(parts)
-
-
-def _show_forget(result: dict[str, Any]) -> str:
-    lines = [f"{count} rows erased from {table}" for table, count in result["erased"].items()]
-    lines += [f"not found: {path}" for path in result["not_found"]]
-    lines.append("a photo still in its folder is read again by the next run: delete it there too")
-    return "\n".join(lines)
-
-
-def _show_pairs(result: dict[str, Any]) -> str:
-    return "\n".join(f"{name:10}{value}" for name, value in result.items())
+COMMANDS = {
+    "run": Command(
+        "all four steps, in order",
+        "run it again after adding photos: only what changed is worked on",
+        "fruits run --images ./fruits-360 --lake ./lake --k 0.95",
+        _run,
+        show_run,
+    ),
+    "bronze": Command(
+        "photos -> bronze_images",
+        "a row per file, its label from its folder, its bytes unaltered",
+        "fruits bronze --images ./fruits-360 --lake ./lake --sync mirror",
+        partial(_run, steps=("bronze",)),
+        show_run,
+    ),
+    "silver": Command(
+        "bronze_images -> silver_features",
+        "1280 numbers per photo, or an error in words",
+        "fruits silver --lake ./lake --weights mobilenet_v2.h5",
+        partial(_run, steps=("silver",)),
+        show_run,
+    ),
+    "gold": Command(
+        "silver_features -> gold_pca",
+        "k scores per photo, the spectrum in gold_spectrum, and the models in MLflow",
+        "fruits gold --lake ./lake --k 128",
+        partial(_run, steps=("gold",)),
+        show_run,
+    ),
+    "compare": Command(
+        "compare values of k -> gold_comparison",
+        "scores every k of --k-values on Test, recommends one, names a champion",
+        "fruits compare --lake ./lake --k-values 8,32,128",
+        partial(_run, steps=("compare",)),
+        show_run,
+    ),
+    "status": Command(
+        "what is in the lake",
+        "photos per label and split, errors by reason, models, last runs",
+        "fruits status --lake ./lake",
+        _status,
+        show_status,
+        ("lake", "experiment", "tracking"),
+    ),
+    "forget": Command(
+        "erase photos from every table",
+        "and from the files under the tables; exit status 1 if a photo was not found",
+        "fruits forget --lake ./lake 'Training/Apple Red 1/7_100.jpg'",
+        _forget,
+        show_forget,
+        ("lake",),
+        lambda parser: parser.add_argument(
+            "photos", nargs="+", metavar="PHOTO", help="path as in the tables, from the photo folder on"
+        ),
+    ),
+    "samples": Command(
+        "draw a synthetic photo set",
+        "fruit on white, to try things out",
+        "fruits samples ./photos --photos 500",
+        _samples,
+        settings=None,
+        extra=lambda parser: (
+            parser.add_argument("folder", metavar="DIR", help="made where it is missing"),
+            parser.add_argument("--photos", type=int, default=500, metavar="N", help="how many (default: 500)"),
+        ),
+    ),
+    "network": Command(
+        "make a network once, where TensorFlow is",
+        "to give as --weights where it is not",
+        "fruits network mobilenet.tflite --weights imagenet",
+        _network,
+        settings=("images", "weights", "input_size", "precision"),
+        extra=lambda parser: parser.add_argument("file", metavar="OUT.tflite", help="file to write"),
+    ),
+    "ui": Command(
+        "open MLflow on this lake",
+        "runs, curves and models, to compare values of k",
+        "fruits ui --lake ./lake --port 5000",
+        _ui,
+        settings=("lake", "experiment", "tracking"),
+        extra=lambda parser: parser.add_argument(
+            "--port", type=int, default=5000, metavar="N", help="port on this machine (default: 5000)"
+        ),
+    ),
+}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from fruits.accumulate import as_matrix, count_groups, with_features
 from fruits.errors import FruitsError
-from fruits.gold import Fit, choose_features, fingerprint_of, fit_features, kept_spectrum, name_fit
+from fruits.gold import PCA, Fit, choose_features, fingerprint_of, fit_features, kept_spectrum, name_fit
 from fruits.platform import tracking
 from fruits.platform.progress import report
 from fruits.platform.tables import Lake, Table, quote
@@ -42,8 +42,8 @@ def compare_components(spark: SparkSession, settings: Settings) -> dict[str, Any
     """Compare values of k on the latest fit, record them in gold_comparison and MLflow, and promote a champion.
 
     Returns:
-        model, rows (one dict per k), recommended_k (None without labelled Test photos), promoted (model kind to version,
-        None if the champion stays) and champion (model id, None without tracking).
+        model, recommended_k (None without labelled Test photos), promoted (model kind to version, None if the champion
+        stays) and rows (one dict per k).
 
     Raises:
         FruitsError: there is no fit yet; `fruits gold` makes one.
@@ -59,18 +59,27 @@ def compare_components(spark: SparkSession, settings: Settings) -> dict[str, Any
         raise FruitsError(f"lake={settings.lake!r} has no PCA {model}; run `fruits gold` with the same settings first")
     run_id, mark = kept[model]["run_id"], fingerprint_of(groups)[1]
     ks = choose_ks(settings.k_values, len(cumulative), choose_k(cumulative, settings.k))
-    rows = _kept_rows(lake, model, mark, run_id)
-    result = {"model": model, "promoted": None}
-    if [row["k"] for row in rows] != ks:
+    rows, recorded = _kept_rows(lake, model, mark)
+    scored = [row["k"] for row in rows] == ks
+    promoted = store = None
+    if run_id and not (scored and recorded == run_id and settings.promote != "always"):
+        store = tracking.open_tracking(settings)
+    if not scored:
         rows = score_components(lake, backbone, fit_features(lake, backbone, groups), ks)
-        store = tracking.open_tracking(settings) if run_id else None
+    if store is not None:
         _record_rows(store, run_id, rows)
-        result["promoted"] = tracking.promote(store, model, settings.promote)
+        promoted = tracking.promote(store, model, settings.promote)
+        if promoted:
+            lake.delete(PCA, f"model <> {quote(model)}")  # the champion's, until now
+    if not scored or (store is not None and recorded != run_id):
         _save_rows(lake, model, mark, run_id if store else None, rows)
-    elif settings.promote == "always":
-        result["promoted"] = tracking.promote(tracking.open_tracking(settings), model, "always")
     recommended = [row["k"] for row in rows if row["recommended"]]
-    return result | {"recommended_k": recommended[0] if recommended else None, "rows": rows}
+    return {
+        "model": model,
+        "recommended_k": recommended[0] if recommended else None,
+        "promoted": promoted,
+        "rows": rows,
+    }
 
 
 def choose_ks(asked: Sequence[int], most: int, chosen: int) -> list[int]:
@@ -174,9 +183,7 @@ def _accuracy(counts: dict[str, dict[str, np.ndarray]], split: str, classifier: 
     return float(counts[split][classifier][place] / counts[split]["photos"][0])
 
 
-def _record_rows(store: tracking.Tracking | None, run_id: str | None, rows: Sequence[dict[str, Any]]) -> None:
-    if store is None:
-        return
+def _record_rows(store: tracking.Tracking, run_id: str, rows: Sequence[dict[str, Any]]) -> None:
     # Here, since a run without tracking needs no matplotlib.
     from fruits.views.plots import plot_accuracy_by_k
 
@@ -186,15 +193,12 @@ def _record_rows(store: tracking.Tracking | None, run_id: str | None, rows: Sequ
     tracking.log_comparison(store, run_id, measured, recommended, figures)
 
 
-def _kept_rows(lake: Lake, model: str, mark: int, run_id: str | None) -> list[dict[str, Any]]:
-    """Give the comparison kept of this model, if it covers these photos and, where the fit is in MLflow, is there too."""
+def _kept_rows(lake: Lake, model: str, mark: int) -> tuple[list[dict[str, Any]], str | None]:
+    """Give the comparison kept of this model, if it covers these photos, and the MLflow run it is recorded under."""
     kept = lake.read(COMPARISON).where((F.col("model") == model) & (F.col("fingerprint") == mark))
     rows = [row.asDict() for row in kept.orderBy("k").collect()]
-    if any(row["run_id"] != run_id for row in rows):
-        return []
-    return [
-        {name: value for name, value in row.items() if name not in ("model", "fingerprint", "run_id")} for row in rows
-    ]
+    measured = [{name: row[name] for name in row if name not in ("model", "fingerprint", "run_id")} for row in rows]
+    return measured, rows[0]["run_id"] if rows else None
 
 
 def _save_rows(lake: Lake, model: str, mark: int, run_id: str | None, rows: Sequence[dict[str, Any]]) -> None:

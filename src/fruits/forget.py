@@ -42,11 +42,12 @@ def forget_photos(spark: SparkSession, settings: Settings, paths: Sequence[str])
     found = {table: lake.read(table).select("path").join(wanted, "path", "leftsemi") for table in TABLES}
     counts = {table: rows.count() for table, rows in found.items()}
     known = {row["path"] for row in reduce(DataFrame.union, found.values()).distinct().collect()}
+    if known:
+        # First, for after an interruption only photos that some table still has would ask for it.
+        lake.delete(MOMENTS, "true")
     for table, count in counts.items():
         if count:
             lake.merge(wanted, table, ["path"], delete=True)
-    if known:
-        lake.delete(MOMENTS, "true")
     for table in (*TABLES, MOMENTS):
         report(f"forget: erasing older files of {table.name}")
         lake.erase_history(table)

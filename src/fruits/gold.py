@@ -12,12 +12,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from fruits.accumulate import Group, as_matrix, count_groups, refresh_moments, with_features
-from fruits.errors import FruitsError
+from fruits.errors import FruitsError, SettingError
 from fruits.platform import tracking
 from fruits.platform.progress import report
 from fruits.platform.tables import Lake, Table, quote
 from fruits.settings import Settings, as_text
-from fruits.silver import SILVER, choose_backbone, features_of, find_backbones, fingerprint
+from fruits.silver import SILVER, choose_backbone, features_of, find_backbones, fingerprint, state
 from fruits.stats.discriminant import fit_discriminant
 from fruits.stats.moments import Moments, forget_labels, merge_moments
 from fruits.stats.pca import Pca, choose_k, fit_pca, project
@@ -35,8 +35,7 @@ PCA_ARROW = pa.schema(
         for name, kind in (column.split() for column in PCA.schema.split(", "))
     ]
 )
-
-
+FEATURES = ["path", "sha256", "label", "split", "features"]  # what a photo's scores are made from
 MAP_PHOTOS = 5000  # dots of the figure of the first two components
 
 
@@ -91,15 +90,19 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     k = choose_k(cumulative, settings.k)
     model = f"{name}-k{k}"
     run_id = kept[model]["run_id"] if model in kept else None
-    recorded = model in kept and (run_id is not None or tracking.resolve_uri(settings) is None)
+    store = None if run_id else tracking.open_tracking(settings)
     projected = 0
-    if not recorded or fingerprint(scores_of(lake, model)) != fingerprint_of(groups):
+    if model not in kept or fingerprint(_comparable(scores_of(lake, model))) != fingerprint_of(groups):
         fit = fit or fit_features(lake, backbone, groups)
-        store = None if recorded else tracking.open_tracking(settings)
-        projected = _project_missing(lake, backbone, fit.pca, k, model, _older(store, settings, model))
-        if not recorded:
-            run_id = tracking.find_run(store, model) or _record_fit(lake, store, settings, backbone, fit, k)
-            _save_spectrum(lake, fit.pca, model, run_id)
+        projected = _project_missing(lake, backbone, fit.pca, k, model)
+        older = _older_models(lake, store, settings, model)
+        if older:
+            lake.delete(PCA, f"model IN ({', '.join(map(quote, older))})")
+    if store is not None:
+        fit = fit or fit_features(lake, backbone, groups)
+        run_id = tracking.find_run(store, model) or _record_fit(lake, store, settings, backbone, fit, k)
+    if model not in kept or run_id != kept[model]["run_id"]:
+        _save_spectrum(lake, fit.pca, model, run_id)
     photos = sum(group.photos for group in groups)
     explained = float(cumulative[k - 1])
     return {
@@ -148,8 +151,13 @@ def fit_features(lake: Lake, backbone: str, groups: list[Group]) -> Fit:
 
 
 def scores_of(lake: Lake, model: str) -> DataFrame:
-    """Rows of gold_pca of one model; `error`, which none of them has, makes them comparable with silver_features."""
-    return lake.read(PCA).where(F.col("model") == model).withColumn("error", F.lit(None).cast("string"))
+    """Rows of gold_pca of one model."""
+    return lake.read(PCA).where(F.col("model") == model)
+
+
+def _comparable(scores: DataFrame) -> DataFrame:
+    """Add the `error` that no row of gold_pca has, so that its photos compare with those of silver_features."""
+    return scores.withColumn("error", F.lit(None).cast("string"))
 
 
 def project_photos(features: DataFrame, pca: Pca, k: int, model: str) -> DataFrame:
@@ -182,34 +190,46 @@ def _projector(pca: Pca, k: int, model: str) -> Callable[[Iterable[pa.RecordBatc
     return project_batches
 
 
-def _project_missing(lake: Lake, backbone: str, pca: Pca, k: int, model: str, older: str | None) -> int:
-    """Bring gold_pca of one model up to date with silver_features; `older` names rows that leave. Returns new rows."""
-    features = with_features(features_of(lake, backbone)).select("path", "sha256", "label", "split", "features")
-    key = ["path", "sha256", "split", F.coalesce("label", F.lit("")).alias("name")]
-    have = scores_of(lake, model).select(key)
-    wanted = features.select(key)
-    names = ["path", "sha256", "split", "name"]
-    if have.isEmpty():
-        new = wanted.count()
-    else:
-        stale = have.join(wanted, names, "leftanti").select("path", F.lit(model).alias("model"))
-        if not stale.isEmpty():
-            lake.merge(stale, PCA, ["path", "model"], delete=True)
-        missing = wanted.join(scores_of(lake, model).select(key), names, "leftanti").select("path")
-        new = missing.count()
-        features = features.join(missing, "path", "leftsemi")
+def _project_missing(lake: Lake, backbone: str, pca: Pca, k: int, model: str) -> int:
+    """Bring gold_pca of one model up to date with silver_features. Returns the number of new rows."""
+    _prune(lake)
+    features = with_features(features_of(lake, backbone))
+    have = scores_of(lake, model).select("path")
+    if not have.isEmpty():
+        features = features.join(have, "path", "leftanti")
+    new = features.count()
     if new:
-        lake.append(project_photos(features, pca, k, model), PCA, older)
+        lake.append(project_photos(features.select(FEATURES), pca, k, model), PCA)
     report(f"gold: {new} photos projected on {k} components")
     return new
 
 
-def _older(store: tracking.Tracking | None, settings: Settings, model: str) -> str | None:
-    """Name, in SQL, the rows of gold_pca that a new model replaces; None where the champion cannot be asked for."""
+def _prune(lake: Lake) -> None:
+    """Remove the rows, of every model, whose photo left silver_features or has another content, label or split."""
+    rows = _comparable(lake.read(PCA)).select("path", "model", state().alias("state"))
+    photos = with_features(lake.read(SILVER)).select(F.col("path").alias("photo"), state().alias("now"), "backbone")
+    same = (F.col("path") == F.col("photo")) & (F.col("state") == F.col("now"))
+    # A model is named after its backbone.
+    stale = rows.join(photos, same & F.col("model").startswith(F.concat("backbone", F.lit("-"))), "leftanti")
+    if not stale.isEmpty():
+        lake.merge(stale.select("path", "model"), PCA, ["path", "model"], delete=True)
+
+
+def _older_models(lake: Lake, store: tracking.Tracking | None, settings: Settings, model: str) -> list[str]:
+    """Name the models whose rows leave gold_pca: all but this one and the champion; none if MLflow cannot be asked."""
+    older = [row["model"] for row in lake.read(PCA).select("model").distinct().collect() if row["model"] != model]
+    if not older or not _is_tracked(settings):
+        return older
+    store = store or tracking.open_tracking(settings)
     champion = tracking.champion_model(store)
-    if champion is None and tracking.resolve_uri(settings) is not None:
-        return None
-    return None if champion == model else f"model <> {quote(champion or '')}"
+    return [] if store is None else [each for each in older if each != champion]
+
+
+def _is_tracked(settings: Settings) -> bool:
+    try:
+        return tracking.resolve_uri(settings) is not None
+    except SettingError:  # MLflow cannot use this lake's folder; open_tracking says so
+        return False
 
 
 def kept_spectrum(lake: Lake, name: str) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,10 @@
 """Every parameter of the chain, once: the command line, the widgets and the job parameters all come from here."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any
 
 from fruits.errors import SettingError
@@ -19,7 +21,7 @@ class Settings:
     """Parameters of the chain. Make a variant with `dataclasses.replace(settings, k=64)`.
 
     Raises:
-        SettingError: a value is out of its range; the message names it and gives values that work.
+        SettingError: a value is out of its range or of another type; the message names it and gives values that work.
     """
 
     images: str = _setting("", "folder or URI of the photos, laid out [<split>/]<label>/<file>")
@@ -45,6 +47,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every value that can be checked without touching a file."""
+        for each in fields(self):
+            object.__setattr__(self, each.name, _check_type(each.name, getattr(self, each.name), each.default))
         if not (0 < self.k < 1 or self.k in range(1, MAX_COMPONENTS + 1)):
             raise SettingError(
                 f"k={self.k:g} is neither a count from 1 to {MAX_COMPONENTS} nor a share between 0 and 1; "
@@ -59,14 +63,20 @@ class Settings:
             raise SettingError(f"input_size={self.input_size} is outside 32 to 1024; try input_size=224, or 0")
         if not 0 <= self.test_fraction <= 1:
             raise SettingError(f"test_fraction={self.test_fraction:g} is outside 0 to 1; try test_fraction=0.2")
-        if self.max_bytes < 1 or self.chunk < 1:
-            raise SettingError(f"max_bytes={self.max_bytes} and chunk={self.chunk} must be at least 1")
+        for name in ("max_bytes", "chunk"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{name}={getattr(self, name)} is below 1; leave it out for the default")
         if not self.lake.strip():
             raise SettingError("lake is empty; try lake=./lake, lake=main.fruits or lake=s3://bucket/lake")
         for each in fields(self):
             choices = each.metadata["choices"]
             if choices and getattr(self, each.name) not in choices:
                 raise SettingError(f"{each.name}={getattr(self, each.name)!r} is not one of {', '.join(choices)}")
+
+
+def names() -> list[str]:
+    """Names of all settings: options, widgets and job parameters are called the same."""
+    return [each.name for each in fields(Settings)]
 
 
 def from_text(values: Mapping[str, str]) -> Settings:
@@ -101,5 +111,19 @@ def _read(name: str, text: str, default: Any) -> Any:
             number = float(text)
             return int(number) if name == "k" and number.is_integer() else number
     except ValueError:
-        raise SettingError(f"{name}={text!r} is not a number; try {name}={as_text(default)}") from None
+        what = {int: "a whole number", float: "a number", tuple: "a list of whole numbers"}[type(default)]
+        raise SettingError(f"{name}={text!r} is not {what}; try {name}={as_text(default)}") from None
     return text
+
+
+def _check_type(name: str, value: Any, default: Any) -> Any:
+    """Check that a value given in Python has the type of its setting; a list and a path are as good as theirs."""
+    if isinstance(default, str) and isinstance(value, str | os.PathLike):
+        return os.fspath(value)
+    if isinstance(default, tuple) and isinstance(value, list | tuple | range):
+        return tuple(_check_type(name, each, 0) for each in value)
+    if isinstance(default, int | float) and isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(default, float) and isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    raise SettingError(f"{name}={value!r} is a {type(value).__name__}; give a {type(default).__name__}")

@@ -13,7 +13,7 @@ from fruits.bronze import BRONZE
 from fruits.errors import FruitsError
 from fruits.platform.files import fetch
 from fruits.platform.progress import Progress
-from fruits.platform.tables import Lake, Table, quote
+from fruits.platform.tables import Lake, Table
 from fruits.settings import Settings
 from fruits.vision.backbone import CALIBRATION_PHOTOS, Backbone, extract_features, identify_backbone, load_network
 from fruits.vision.decode import decode_photo
@@ -52,17 +52,16 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     backbone = choose_backbone(lake, settings)
     result = {"backbone": backbone.id, "computed": 0, "reused": 0, "removed": 0}
     photos = lake.read(BRONZE)
-    if fingerprint(photos) != fingerprint(features_of(lake, backbone.id)):
+    if not lake.exists(SILVER) or fingerprint(photos) != fingerprint(features_of(lake, backbone.id)):
         result["reused"] = _settle(lake, backbone.id)
         result["removed"] = _prune(lake)
-        todo = find_pending(photos, features_of(lake, backbone.id)).orderBy("path").toPandas()
+        todo = find_pending(photos, features_of(lake, backbone.id)).toPandas().sort_values("path")
         once = todo.drop_duplicates("sha256")
         _compute(lake, backbone, once, settings.chunk)
         result["computed"] = len(once)
         if len(once) < len(todo):
             result["reused"] += _settle(lake, backbone.id)
-    counts = features_of(lake, backbone.id).agg(F.count("*").alias("total"), F.count("error").alias("errors")).first()
-    return result | counts.asDict()
+    return result | count_features(lake, backbone.id)
 
 
 def choose_backbone(lake: Lake, settings: Settings) -> Backbone:
@@ -84,6 +83,12 @@ def find_backbones(lake: Lake) -> list[str]:
 def features_of(lake: Lake, backbone: str) -> DataFrame:
     """Rows of silver_features of one backbone."""
     return lake.read(SILVER).where(F.col("backbone") == backbone)
+
+
+def count_features(lake: Lake, backbone: str) -> dict[str, int]:
+    """Count the rows of one backbone, and those that are errors."""
+    counts = features_of(lake, backbone).agg(F.count("*").alias("total"), F.count("error").alias("errors"))
+    return counts.first().asDict()
 
 
 def state() -> Column:
@@ -172,6 +177,8 @@ def _settle(lake: Lake, backbone: str) -> int:
 
 def _prune(lake: Lake) -> int:
     """Remove the rows, of every backbone, whose photo left bronze or has another content now. Returns how many."""
+    if not lake.exists(SILVER):
+        return 0
     content = F.coalesce("sha256", "error").alias("content")
     photos = lake.read(BRONZE).select("path", content)
     stale = lake.read(SILVER).select("path", "backbone", content).join(photos, ["path", "content"], "leftanti")
@@ -189,18 +196,19 @@ def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> 
     if backbone.precision == "int8":
         calibration = [bytes(row["content"]) for row in _calibration_photos(lake).select("content").collect()]
     network = load_network(backbone, calibration)
+    errors = count_features(lake, backbone.id)["errors"] if lake.exists(SILVER) else 0
     progress, start, size = Progress("silver", len(todo)), 0, min(FIRST_CHUNK, limit)
     while start < len(todo):
         chunk = todo.iloc[start : start + size]
         # Bronze is written in the order of paths: bounds skip its other files, the join picks the photos.
-        bounds = f"path BETWEEN {quote(chunk['path'].iloc[0])} AND {quote(chunk['path'].iloc[-1])}"
+        bounds = F.col("path").between(chunk["path"].iloc[0], chunk["path"].iloc[-1])
         wanted = lake.spark.createDataFrame([*chunk.itertuples(index=False, name=None)], "path string, sha256 string")
         wanted = wanted.hint("broadcast")
         photos = lake.read(BRONZE).where(bounds).join(wanted, ["path", "sha256"], "leftsemi")
         lake.append(compute_features(photos, backbone.id, network, backbone.input_size), SILVER)
-        written = features_of(lake, backbone.id).where(bounds).where("error IS NOT NULL")
-        progress.add(len(chunk), written.join(wanted, ["path", "sha256"], "leftsemi").count())
         start, size = start + len(chunk), min(2 * size, limit)
+        # Counted in what is written: counting the plan again would run the network again.
+        progress.add(len(chunk), count_features(lake, backbone.id)["errors"] - errors - progress.errors)
 
 
 def _calibration_photos(lake: Lake) -> DataFrame:

@@ -24,15 +24,18 @@ class Progress:
         self.errors += errors
         seconds = max(time.monotonic() - self._start, 1e-9)
         left = (self.total - self.done) * seconds / max(self.done, 1)
+        rate = self.done / seconds
         report(
-            f"{self.stage}: {self.done} of {self.total} {self.unit}, {self.done / seconds:.0f} {self.unit}/s, "
-            + (f"{in_words(left)} left" if self.done < self.total else f"{in_words(seconds)}")
-            + (f", {self.errors} errors" if self.errors else "")
+            f"{self.stage}: {self.done} of {self.total} {self.unit}, {rate:.{0 if rate >= 10 else 1}f} {self.unit}/s, "
+            + (f"{in_words(left)} left" if self.done < self.total else f"in {in_words(seconds)}")
+            + (f", {self.errors} error{'s' * (self.errors > 1)}" if self.errors else "")
         )
 
 
 def in_words(seconds: float) -> str:
-    """Write a duration as people say it: 3 min 14 s."""
+    """Write a duration as people say it: 3 min 14 s, 42 s, 0.4 s."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -37,13 +37,13 @@ def locate(lake: str) -> str:
     Raises:
         SettingError: neither catalog.schema, nor a folder, nor a URI.
     """
-    lake = lake.strip().rstrip("/") or "/"
+    lake = lake.strip()
     if SCHEMA.fullmatch(lake) and not Path(lake).is_dir():
         return lake
+    if not lake or re.match(r"https?:", lake) or re.fullmatch(r"[\w+.-]+:/+", lake):
+        raise SettingError(f"lake={lake!r} is no place for tables; try main.fruits, ./lake or s3://bucket/lake")
     if URI.match(lake):
-        if re.match(r"https?:", lake) or re.fullmatch(r"[\w+.-]+:/+", lake):
-            raise SettingError(f"lake={lake!r} is no place for tables; try main.fruits, ./lake or s3://bucket/lake")
-        return lake
+        return lake.rstrip("/")
     if re.fullmatch(r"[\w-]+(\.[\w-]+){2,}", lake):
         raise SettingError(f"lake={lake!r} has too many parts; a lake is catalog.schema, the table names are fixed")
     folder = Path(os.path.abspath(Path(lake).expanduser()))
@@ -70,7 +70,8 @@ class Lake:
         if is_schema(self.location):
             return self.spark.catalog.tableExists(self._sql_name(table))
         if not URI.match(self.location):
-            return (Path(self.location) / table.name / "_delta_log").is_dir()
+            # A run killed in its first write leaves the folder of the log, without a commit in it.
+            return any((Path(self.location) / table.name / "_delta_log").glob("*.json"))
         try:
             self.spark.sql(f"DESCRIBE DETAIL {self._sql_name(table)}").collect()
         except AnalysisException:

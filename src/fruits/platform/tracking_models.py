@@ -146,7 +146,7 @@ def _save_classifier(fit: FitRecord, target: Path, about: "Model", folder: Path)
     from mlflow.types import ColSpec, Schema
 
     code = folder / PACKAGE
-    _copy_code(resources.files(PACKAGE), code)
+    copy_code(resources.files(PACKAGE), code)
     outputs = [
         ColSpec("string", "label", required=False),
         ColSpec("double", "probability"),
@@ -183,14 +183,14 @@ def _write_artifacts(fit: FitRecord, folder: Path) -> dict[str, str]:
     return {"network": str(network), "arrays": str(arrays), "labels": str(labels)}
 
 
-def _copy_code(source: Any, target: Path) -> None:
+def copy_code(source: Any, target: Path) -> None:
     """Copy the Python files of a package, which may be in a zip, as on EMR."""
     target.mkdir()
     for each in source.iterdir():
         if each.name.endswith(".py"):
             (target / each.name).write_bytes(each.read_bytes())
         elif each.is_dir() and (each / "__init__.py").is_file():
-            _copy_code(each, target / each.name)
+            copy_code(each, target / each.name)
 
 
 def _pin(*packages: str) -> list[str]:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 PREFIX = "fruits_"  # of registered models
 
+# MLflow 3.17 decodes such a path twice: it makes folders of other names and cannot load its models.
+MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|\?")
+
 # Set before MLflow is imported, and only where the user did not.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # a run talks to the tracking server and to nobody else
@@ -62,10 +65,8 @@ def resolve_uri(settings: Settings) -> str | None:
     """Find out where to track: what was asked for, the environment, Databricks, or the lake if it is a folder.
 
     Returns:
-        A tracking URI, or None for no tracking: `tracking=none`, or nothing said and a lake on an object store.
-
-    Raises:
-        SettingError: the lake is a folder whose path MLflow cannot handle.
+        A tracking URI, or None for no tracking: `tracking=none`, or nothing said and a lake on an object store or
+        in a folder that MLflow cannot handle.
     """
     asked = settings.tracking.strip()
     if asked:
@@ -75,7 +76,7 @@ def resolve_uri(settings: Settings) -> str | None:
     if os.environ.get("DATABRICKS_RUNTIME_VERSION"):
         return "databricks"
     folder = _local_folder(settings.lake)
-    return None if folder is None else _sqlite_uri(folder / "mlflow.db")
+    return None if folder is None or MISREAD.search(str(folder)) else f"sqlite:///{folder}/mlflow.db"
 
 
 def open_tracking(settings: Settings, create: bool = True) -> Tracking | None:
@@ -91,7 +92,10 @@ def open_tracking(settings: Settings, create: bool = True) -> Tracking | None:
     uri = None
     try:
         uri = resolve_uri(settings)
-        if uri is None or not (create or _may_exist(uri)):
+        if uri is None:
+            _tell_misread_folder(settings)
+            return None
+        if not (create or _may_exist(uri)):
             return None
         with quiet():
             return _open(uri, settings, create)
@@ -148,6 +152,15 @@ def first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     text = _hide_password(lines[0].strip()) if lines else type(error).__name__
     return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _tell_misread_folder(settings: Settings) -> None:
+    folder = None if settings.tracking.strip() else _local_folder(settings.lake)
+    if folder is not None:
+        report(
+            f"tracking: off, MLflow misreads ? and %20 in a path such as {str(folder)!r}; rename the folder, "
+            "or set tracking=sqlite:////OTHER/mlflow.db, or tracking=none"
+        )
 
 
 def _hide_password(text: str) -> str:
@@ -222,16 +235,6 @@ def _local_folder(lake: str) -> Path | None:
     if is_schema(location) or URI.match(location):
         return None
     return Path(location)
-
-
-def _sqlite_uri(file: Path) -> str:
-    if re.search(r"%[0-9A-Fa-f]{2}|\?", str(file)):
-        # MLflow 3.17 decodes such a path twice: it makes folders of other names and cannot load its models.
-        raise SettingError(
-            f"MLflow cannot keep runs in {str(file.parent)!r}, it misreads ? and %20 in a path; rename the folder, "
-            "or set tracking=sqlite:////OTHER/mlflow.db or tracking=none"
-        )
-    return f"sqlite:///{file}"
 
 
 def _sqlite_file(uri: str) -> Path | None:

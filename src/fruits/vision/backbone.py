@@ -4,8 +4,11 @@ import hashlib
 import os
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from http.client import HTTPException
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,13 @@ from fruits.errors import FruitsError, SettingError
 from fruits.platform.files import cache_folder
 from fruits.platform.progress import report
 from fruits.settings import MAX_COMPONENTS, Settings
-from fruits.vision.decode import PREPROCESSING
+from fruits.vision.decode import PREPROCESSING, decode_photo
 
 IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{size}_no_top.h5"
 IMAGENET_URL = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
 IMAGENET_SIZES = (96, 128, 160, 192, 224)  # Keras has ImageNet weights trained at these; others start from 224
+HDF5 = b"\x89HDF\r\n\x1a\n"  # how such a file starts
+DOWNLOAD_PATIENCE = 15  # seconds without a byte
 CALIBRATION_PHOTOS = 200
 
 
@@ -52,10 +57,11 @@ class Backbone:
 def identify_backbone(settings: Settings) -> Backbone:
     """Name the network the settings ask for, by reading its weights file; no network is made, no TensorFlow imported.
 
-    The one exception: `weights=imagenet` that this machine never saw are downloaded first, by Keras.
+    `weights=imagenet` that this machine never saw are downloaded first, to where Keras looks for them too.
 
     Raises:
-        SettingError: no such file, or neither .h5 nor .tflite.
+        SettingError: no such file, or neither .h5 nor .tflite in name and content.
+        FruitsError: the ImageNet weights could not be downloaded.
     """
     if settings.weights == "imagenet":
         size = settings.input_size or 224
@@ -66,12 +72,15 @@ def identify_backbone(settings: Settings) -> Backbone:
             raise SettingError(f"weights={settings.weights!r} is not a file; give an .h5 or a .tflite, or imagenet")
         if path.suffix not in (".h5", ".tflite"):
             raise SettingError(f"weights={settings.weights!r} is neither an .h5 nor a .tflite file")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:8]
     if path.suffix == ".tflite":
         if settings.precision != "float32":
             raise SettingError(f"precision={settings.precision} cannot change a made network; give its .h5 weights")
-        size = _check_network(path.read_bytes(), settings)
+        size = _check_network(content, settings)
         return Backbone(f"tflite-{size}-{digest}-{PREPROCESSING}", size, str(path), settings.precision)
+    if not content.startswith(HDF5):
+        raise SettingError(f"weights={str(path)!r} is called .h5 and is no HDF5 file; give Keras' *_no_top.h5")
     size = settings.input_size or 224
     name = f"mobilenetv2-1.00-{size}-{settings.precision}-{digest}-{PREPROCESSING}"
     return Backbone(name, size, str(path), settings.precision)
@@ -92,29 +101,35 @@ def load_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes
         is_made = backbone.weights.endswith(".tflite")
         network = Path(backbone.weights).read_bytes() if is_made else make_network(backbone, calibration)
         backbone.cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=backbone.cached.parent, delete=False) as file:
-            file.write(network)
-        Path(file.name).replace(backbone.cached)  # whole or not at all, whoever else makes it now
+        _write_whole(backbone.cached, network)
     return backbone.cached.read_bytes()
 
 
 def write_network(settings: Settings, file: str) -> dict[str, object]:
-    """Make the network of the settings and write it to a file; an int8 one is calibrated on photos of `images`."""
-    if not file.endswith(".tflite"):
+    """Make the network of the settings and write it to a file; an int8 one is calibrated on photos of `images`.
+
+    Raises:
+        SettingError: no name or place for a .tflite, weights that do not fit, or no folder to calibrate on.
+        FruitsError: the folder to calibrate on holds no photo that reads.
+    """
+    target = Path(file).expanduser()
+    if target.suffix != ".tflite":
         raise SettingError(f"{file!r} does not end in .tflite")
+    if not target.parent.is_dir() or target.is_dir():
+        raise SettingError(f"{file!r} cannot be written: {str(target.parent)!r} is to be a folder, and it to be a file")
     backbone = identify_backbone(settings)
     photos = []
     if backbone.precision == "int8":
-        if not Path(settings.images or "?").is_dir():
+        folder = Path(settings.images or "?").expanduser()
+        if not folder.is_dir():
             raise SettingError(
                 f"precision=int8 needs images=DIR to calibrate on, images={settings.images!r} is no folder"
             )
-        files = sorted(Path(settings.images).rglob("*.*"), key=lambda each: hashlib.sha256(str(each).encode()).digest())
-        photos = [each.read_bytes() for each in files[:CALIBRATION_PHOTOS]]
+        photos = _choose_photos(folder)
         backbone = backbone.calibrated_on([hashlib.sha256(photo).hexdigest() for photo in photos])
     network = load_network(backbone, photos)
-    Path(file).write_bytes(network)
-    return {"file": file, "backbone": backbone.id, "input_size": backbone.input_size, "bytes": len(network)}
+    target.write_bytes(network)
+    return {"file": str(target), "backbone": backbone.id, "input_size": backbone.input_size, "bytes": len(network)}
 
 
 def find_network(backbone: str) -> bytes | None:
@@ -138,7 +153,7 @@ def make_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes
             include_top=False, weights=backbone.weights, pooling="avg", input_shape=(size, size, 3)
         )
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200]
+        reason = _first_line(error)
         raise SettingError(
             f"weights={backbone.weights!r} do not fit MobileNetV2 alpha 1.0 without its top ({reason}); "
             "they are to be Keras' *_no_top.h5"
@@ -156,7 +171,7 @@ def extract_features(network: bytes, pixels: np.ndarray) -> np.ndarray:
     interpreter = _interpreter(network)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[np.newaxis])
     interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).reshape(-1)
 
 
 def _interpreter(network: bytes):
@@ -185,7 +200,9 @@ def _check_network(network: bytes, settings: Settings) -> int:
         shape, kind = given[0]["shape"].tolist(), given[0]["dtype"]
         features = int(np.prod(result[0]["shape"])) if result[0]["dtype"] == np.float32 else 0
     except (ValueError, RuntimeError) as error:
-        raise SettingError(f"weights={settings.weights!r} is not a network LiteRT can run ({error})") from None
+        raise SettingError(
+            f"weights={settings.weights!r} is not a network LiteRT can run ({_first_line(error)})"
+        ) from None
     fits = len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2] and shape[3] == 3 and kind == np.uint8
     if not fits or features != MAX_COMPONENTS:
         raise SettingError(
@@ -200,20 +217,36 @@ def _check_network(network: bytes, settings: Settings) -> int:
 
 
 def _imagenet_file(size: int) -> Path:
-    """Give Keras' own ImageNet weights, downloaded by Keras into its own folder when they are not there yet."""
+    """Give Keras' own ImageNet weights, downloaded into Keras' own folder when they are not there yet.
+
+    Not by Keras: its download has no time limit, and leaves half a file under the whole one's name when it is killed.
+    """
     name = IMAGENET_FILE.format(size=size if size in IMAGENET_SIZES else 224)
     path = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / name
     if not path.is_file():
         report(f"network: downloading {name}, once on this machine")
-        keras, _ = _import_tensorflow()
         try:
-            path = Path(keras.utils.get_file(name, IMAGENET_URL + name, cache_subdir="models"))
-        except Exception as error:
+            with urllib.request.urlopen(IMAGENET_URL + name, timeout=DOWNLOAD_PATIENCE) as response:
+                content = response.read()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_whole(path, content)
+        except (OSError, HTTPException) as error:
             raise FruitsError(
-                f"weights=imagenet could not be downloaded ({str(error).splitlines()[0]}); "
+                f"weights=imagenet could not be downloaded ({_first_line(error)}); "
                 f"put {name} into {path.parent}, or give weights=PATH"
             ) from None
     return path
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all, whoever else writes it now."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(content)
+    Path(file.name).replace(path)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _import_tensorflow():
@@ -231,10 +264,15 @@ def _import_tensorflow():
     return keras, tf
 
 
+def _choose_photos(folder: Path) -> list[bytes]:
+    """A fixed choice of a folder's photos, by their names' hash; files that do not decode are passed over."""
+    files = sorted(folder.rglob("*"), key=lambda each: hashlib.sha256(os.fsencode(each.relative_to(folder))).digest())
+    contents = (each.read_bytes() for each in files if each.is_file())
+    return [*islice((each for each in contents if decode_photo(each, 32)[1] is None), CALIBRATION_PHOTOS)]
+
+
 def _calibrate(converter, tf, photos: Sequence[bytes], size: int) -> None:
     """Ask for int8 arithmetic, its ranges taken from photos."""
-    from fruits.vision.decode import decode_photo
-
     pixels = [decoded for decoded, error in (decode_photo(photo, size) for photo in photos) if error is None]
     if not pixels:
         raise FruitsError("precision=int8 needs photos to calibrate on, and none could be read")

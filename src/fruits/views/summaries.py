@@ -1,0 +1,161 @@
+"""What a command says when it is done: a few lines for people, made from the dict that `--json` prints."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from fruits.platform.progress import in_words
+
+MOST_ERRORS = 20  # kinds shown; a size in the words makes each its own
+COMPARED = {
+    "k": "k",
+    "cumulative_explained_variance": "variance",
+    "reconstruction_error_test": "lost on Test",
+    "accuracy_train": "right on Training",
+    "accuracy_test": "right on Test",
+    "centroid_accuracy_test": "nearest centroid",
+    "bytes_per_photo": "bytes per photo",
+}
+
+
+def show_run(result: dict[str, Any]) -> str:
+    """Write the summary of a run, of one step or of all."""
+    lines = [f"lake      {result['lake']}"]
+    if step := result.get("bronze"):
+        lines.append(
+            f"bronze    {_count(step['listed'], 'photo')}: {step['new']} new, {step['changed']} changed, "
+            f"{_gone(step)}, {step['unchanged']} unchanged, {step['errors']} not read ({in_words(step['seconds'])})"
+        )
+    if step := result.get("silver"):
+        lines.append(
+            f"silver    {_count(step['total'], 'photo')}: {step['computed']} computed, {step['reused']} reused, "
+            f"{step['removed']} removed, {step['errors']} with an error ({in_words(step['seconds'])})"
+        )
+        lines.append(f"          {step['backbone']}")
+    if step := result.get("gold"):
+        lines.append(
+            f"gold      k={step['k']} explains {step['explained']:.1%} of the variance, "
+            f"{_count(step['projected'], 'photo')} projected ({in_words(step['seconds'])})"
+        )
+        lines.append(f"          {step['model']}")
+    if step := result.get("compare"):
+        lines.append(f"compare   {_recommend(step)} ({in_words(step['seconds'])})")
+        lines += [f"          {line}" for line in _show_comparison(step["rows"]).splitlines()]
+        if step["promoted"]:
+            versions = ", ".join(f"{kind} version {version}" for kind, version in step["promoted"].items())
+            lines.append(f"champion  {versions}")
+    lines.append(f"next      fruits status --lake {_quoted(result['lake'])}")
+    return "\n".join(lines)
+
+
+def show_status(result: dict[str, Any]) -> str:
+    """Write what is in a lake, a table per subject; photos with a row per label and a column per split."""
+    tables = [
+        [name, *(["-", "-"] if about is None else [about["version"], about["rows"]])]
+        for name, about in result["tables"].items()
+    ]
+    parts = [f"lake {result['lake']}", _table(["table", "version", "rows"], tables), _show_photos(result["photos"])]
+    if errors := sorted(result["errors"], key=lambda row: -row["photos"]):
+        shown = [[row["photos"], row["table"], row["error"]] for row in errors[:MOST_ERRORS]]
+        left = len(errors) - len(shown)
+        parts.append(_table(["errors", "table", "reason"], shown) + (f"\nand {left} more reasons" if left else ""))
+    parts.append(_table(["features", "backbone"], [[row["photos"], row["backbone"]] for row in result["features"]]))
+    parts.append(_table(["scores", "model"], [[row["photos"], row["model"]] for row in result["projections"]]))
+    models = [
+        [row["name"], row["version"], ", ".join(row["aliases"]), row["k"], _when(row["created"]), row["model"]]
+        for row in result["models"]
+    ]
+    parts.append(_table(["registered", "version", "alias", "k", "made", "model"], models))
+    runs = [
+        [
+            _when(row["start_time"]),
+            row["status"].lower(),
+            row["k"],
+            _share(row["cumulative_explained_variance"]),
+            row["recommended_k"],
+            row["name"],
+        ]
+        for row in result["runs"]
+    ]
+    parts.append(_table(["run", "status", "k", "variance", "recommended k", "model"], runs))
+    return "\n\n".join(part for part in parts if part)
+
+
+def show_forget(result: dict[str, Any]) -> str:
+    """Write what was erased, and what a person has to do still."""
+    lines = [f"{_count(count, 'row')} erased from {table}" for table, count in result["erased"].items()]
+    lines += [f"not found: {path}" for path in result["not_found"]]
+    if result["not_found"]:
+        lines.append("a path is written as in the tables: Training/Apple Red 1/7_100.jpg")
+    if any(result["erased"].values()):
+        lines.append("a photo still in its folder is read again by the next run: delete it there too")
+    return "\n".join(lines)
+
+
+def show_pairs(result: dict[str, Any]) -> str:
+    """Write names and values, one pair a line."""
+    return "\n".join(f"{name:10}  {value}" for name, value in result.items())
+
+
+def _gone(step: dict[str, Any]) -> str:
+    """Say what became of the photos that left the folder."""
+    kept = step["gone"] - step["removed"]
+    return f"{step['removed']} removed" + (f", {kept} gone but kept" if kept else "")
+
+
+def _recommend(step: dict[str, Any]) -> str:
+    if step["recommended_k"] is None:
+        return "no k is recommended, for no labelled Test photo could be scored"
+    return f"k={step['recommended_k']} is the smallest within one point of the best Test accuracy"
+
+
+def _show_comparison(rows: Sequence[dict[str, Any]]) -> str:
+    cells = [
+        [row[name] if isinstance(row[name], int) else _share(row[name]) for name in COMPARED]
+        + ["<- recommended" if row["recommended"] else ""]
+        for row in rows
+    ]
+    return _table([*COMPARED.values(), ""], cells)
+
+
+def _show_photos(counts: Sequence[dict[str, Any]]) -> str:
+    """Turn counts of (split, label) into a row per label and a column per split, and their sum."""
+    splits = sorted({row["split"] or "-" for row in counts}, key=["Training", "Test", "-"].index)
+    labels: dict[str, dict[str, int]] = {}
+    for row in counts:
+        labels.setdefault(row["label"] or "(no label)", {})[row["split"] or "-"] = row["photos"]
+    cells = [[label, *(labels[label].get(split, 0) for split in splits)] for label in sorted(labels)]
+    sums = [f"{len(labels)} labels", *(sum(row[place] for row in cells) for place in range(1, len(splits) + 1))]
+    return _table(["label", *splits], [*cells, sums] if len(cells) > 1 else cells)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Write rows under a head, numbers to the right, words to the left; nothing for no rows."""
+    if not rows:
+        return ""
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    right = [all(cell[:1].isdigit() or cell == "-" for cell in column) for column in zip(*cells, strict=True)]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in (head, *cells)
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _share(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1%}"
+
+
+def _when(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000).strftime("%Y-%m-%d %H:%M")
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if " " in text else text

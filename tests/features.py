@@ -1,0 +1,74 @@
+"""Features made of random numbers, written straight into silver_features: what gold needs, without photos."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from fruits.settings import Settings
+from fruits.silver import ARROW, SILVER
+
+BACKBONE = "random-32-test"
+
+
+def make_features(
+    n: int, split: str = "Training", labels=("Apple", "Fig", "Lime"), seed: int = 0, d: int = 1280, **columns: str
+) -> pa.Table:
+    """Make n rows of silver_features, labels in turn; a label has a mean of its own, every feature its own spread.
+
+    Args:
+        n: number of rows.
+        split: of all of them.
+        labels: None among them gives photos without a label.
+        seed: of the numbers, and part of the paths.
+        d: features a photo.
+        columns: `backbone` for another one, `path` for given paths, `error` for rows without features.
+    """
+    rng = np.random.default_rng([seed, len(split)])
+    named = [labels[i % len(labels)] for i in range(n)]
+    means = {label: np.random.default_rng(len(str(label))).normal(0, 0.5, d) for label in labels}
+    matrix = rng.normal(0, np.linspace(1, 0.1, d), (n, d)) + 3 + np.array([means[label] for label in named])
+    paths = columns.get("path") or [f"{split}/{label}/{seed}-{i}.jpg" for i, label in enumerate(named)]
+    rows = {
+        "path": paths,
+        "backbone": [columns.get("backbone", BACKBONE)] * n,
+        "sha256": [hashlib.sha256(row.astype(np.float32).tobytes()).hexdigest() for row in matrix],
+        "label": named,
+        "split": [split] * n,
+        "features": [None] * n if "error" in columns else list(matrix.astype(np.float32)),
+        "error": [columns.get("error")] * n,
+    }
+    return pa.table([pa.array(rows[field.name], field.type) for field in ARROW], ARROW)
+
+
+def write_features(lake, *tables: pa.Table) -> None:
+    """Add rows to silver_features, in one commit."""
+    lake.append(lake.spark.createDataFrame(pa.concat_tables(tables)), SILVER)
+
+
+def read_features(lake, condition: str = "error IS NULL", backbone: str = BACKBONE) -> tuple[list, np.ndarray]:
+    """Give paths and labels, in the order of paths, and their features as float64."""
+    rows = lake.read(SILVER).where(condition).where(f"backbone = '{backbone}'").orderBy("path").toArrow()
+    matrix = np.array(rows["features"].to_pylist(), dtype=np.float64)
+    return list(zip(rows["path"].to_pylist(), rows["label"].to_pylist(), strict=True)), matrix
+
+
+def reference_pca(training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit by SVD of the centred features, which our code never does: eigenvalues (r,) and signed components (r, d)."""
+    _, singular, components = np.linalg.svd(training - training.mean(axis=0), full_matrices=False)
+    r = min(len(training) - 1, training.shape[1])
+    largest = np.abs(components).argmax(axis=1)
+    components *= np.sign(components[np.arange(len(components)), largest])[:, None]
+    return singular[:r] ** 2 / (len(training) - 1), components[:r]
+
+
+def settings_of(lake, **changes) -> Settings:
+    """Settings for a lake: 3 components, no tracking."""
+    return Settings(lake=lake.location, **({"k": 3, "k_values": (2, 4), "tracking": "none"} | changes))
+
+
+def versions(lake) -> dict[str, int]:
+    """Newest version of every table in a folder, by its name."""
+    logs = Path(lake.location).glob("*/_delta_log")
+    return {log.parent.name: max(int(commit.stem) for commit in log.glob("*.json")) for log in logs}

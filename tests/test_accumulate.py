@@ -1,0 +1,204 @@
+"""Moments measured in a tree, and refreshed from the rows that came and went."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from features import BACKBONE, make_features, read_features, reference_pca, write_features
+from pyspark.sql import functions as F
+
+from fruits import accumulate
+from fruits.accumulate import MOMENTS, collect_moments, count_groups, refresh_moments
+from fruits.gold import Fit
+from fruits.platform.tables import Lake
+from fruits.silver import SILVER
+from fruits.stats.pca import fit_pca
+
+
+@pytest.fixture
+def lake(spark, tmp_path):
+    return Lake(spark, str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Names of the rows each pass measured: (path, gone)."""
+    passes = []
+
+    def spy(rows, real=collect_moments):
+        passes.append({tuple(row) for row in rows.select("path", "gone").collect()})
+        return real(rows)
+
+    monkeypatch.setattr(accumulate, "collect_moments", spy)
+    return passes
+
+
+def refresh(lake, backbone=BACKBONE):
+    return {(g.split, g.labelled): g for g in refresh_moments(lake, backbone, count_groups(lake, backbone))}
+
+
+def assert_measures(groups, lake, backbone=BACKBONE):
+    """Every group is what numpy says of the features in the table now; so is the PCA made of them."""
+    for (split, labelled), group in groups.items():
+        condition = f"error IS NULL AND split = '{split}' AND label IS {'NOT' if labelled else ''} NULL"
+        photos, features = read_features(lake, condition, backbone)
+        moments, scale = group.moments, np.abs(features).max()
+        assert group.photos == moments.n == len(photos)
+        np.testing.assert_allclose(moments.mean, features.mean(axis=0), atol=1e-12 * scale)
+        centred = features - features.mean(axis=0)
+        scatter = centred.T @ centred
+        np.testing.assert_allclose(moments.scatter, scatter, rtol=0, atol=1e-12 * len(photos) * scale**2)
+        labels = np.array([label for _, label in photos])
+        assert moments.labels == (tuple(sorted(set(labels))) if labelled else ())
+        for label, count, mean in zip(moments.labels, moments.label_counts, moments.label_means, strict=True):
+            assert count == (labels == label).sum()
+            np.testing.assert_allclose(mean, features[labels == label].mean(axis=0), atol=1e-11 * scale)
+    pca = fit_pca(Fit("all", None, list(groups.values())).all_of("Training"))
+    eigenvalues, components = reference_pca(
+        read_features(lake, "error IS NULL AND split = 'Training'", backbone)[1],
+    )
+    np.testing.assert_allclose(pca.eigenvalues, eigenvalues, rtol=1e-9)
+    np.testing.assert_allclose(pca.components, components, atol=1e-9)
+
+
+def test_moments_of_many_partitions_are_merged_in_a_tree(spark, monkeypatch):
+    rows = pa.concat_tables(
+        [
+            make_features(90, d=6),
+            make_features(40, "Test", d=6, seed=1),
+            make_features(30, labels=(None,), d=6, seed=2),
+        ]
+    )
+    frame = (
+        spark.createDataFrame(rows)
+        .withColumn("gone", F.coalesce(F.col("label") == "Fig", F.lit(False)))
+        .repartition(40)
+    )
+    received = []
+
+    def count(packed, real=accumulate.unpack_moments):
+        received.append(len(packed))
+        return real(packed)
+
+    monkeypatch.setattr(accumulate, "unpack_moments", count)
+    monkeypatch.setattr(accumulate, "FAN_IN", 2)
+    moments = collect_moments(frame)
+    groups = {
+        ("Training", True, False): ("Training", ("Apple", "Lime")),
+        ("Training", True, True): ("Training", ("Fig",)),
+        ("Training", False, False): ("Training", (None,)),
+        ("Test", True, False): ("Test", ("Apple", "Lime")),
+        ("Test", True, True): ("Test", ("Fig",)),
+    }
+    assert set(moments) == set(groups)
+    assert len(received) <= 2 * len(groups)  # the driver got two states of each, whatever the 40 partitions
+    for key, (split, labels) in groups.items():
+        of = [row for row in rows.to_pylist() if row["split"] == split and row["label"] in labels]
+        features = np.array([row["features"] for row in of], dtype=np.float64)
+        assert moments[key].n == len(of)
+        np.testing.assert_allclose(moments[key].mean, features.mean(axis=0), rtol=1e-12)
+        expected = np.cov(features.T) * (len(of) - 1)
+        np.testing.assert_allclose(moments[key].scatter, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+        assert moments[key].labels == (() if labels == (None,) else labels)
+
+
+def test_a_block_larger_than_the_measured_one_is_cut(spark, monkeypatch):
+    monkeypatch.setattr(accumulate, "BLOCK", 16)
+    rows = make_features(100, d=4)
+    frame = spark.createDataFrame(rows).withColumn("gone", F.lit(False)).coalesce(1)
+    (moments,) = collect_moments(frame).values()
+    features = np.array(rows["features"].to_pylist(), dtype=np.float64)
+    np.testing.assert_allclose(moments.scatter, np.cov(features.T) * 99, rtol=1e-11, atol=1e-10)
+    assert dict(zip(moments.labels, moments.label_counts, strict=True)) == {"Apple": 34, "Fig": 33, "Lime": 33}
+
+
+def test_moments_follow_what_came_left_changed_and_moved_without_reading_the_rest(lake, measured):
+    write_features(
+        lake,
+        make_features(40),
+        make_features(8, "Training", (None,), seed=1),
+        make_features(9, "Test", seed=2),
+        make_features(2, seed=3, error="unreadable photo"),
+    )
+    groups = refresh(lake)
+    assert_measures(groups, lake)
+    assert {key: group.photos for key, group in groups.items()} == {
+        ("Test", True): 9,
+        ("Training", False): 8,
+        ("Training", True): 40,
+    }
+    assert len(measured.pop()) == 57
+    version = lake.version(MOMENTS)
+    assert refresh(lake)["Test", True].moments.n == 9
+    assert (measured, lake.version(MOMENTS)) == ([], version)
+
+    name = "Training/{}/0-{}.jpg".format
+    changed = make_features(2, seed=10, path=[name("Apple", 0), name("Fig", 1)], labels=("Apple", "Fig"))
+    write_features(lake, make_features(6, seed=11), make_features(2, "Test", (None,), seed=12))
+    lake.merge(lake.spark.createDataFrame(changed), SILVER, ["path", "backbone"])
+    lake.delete(SILVER, f"path IN ('{name('Lime', 2)}', 'Test/Apple/2-0.jpg')")
+    sql, table = lake.spark.sql, lake._sql_name(SILVER)
+    sql(f"UPDATE {table} SET label = 'Pear' WHERE path IN ('{name('Apple', 3)}', '{name('Fig', 4)}')").collect()
+    sql(f"UPDATE {table} SET label = NULL, split = 'Test' WHERE path = '{name('Lime', 5)}'").collect()
+    sql(f"UPDATE {table} SET error = 'unreadable', features = NULL WHERE path = '{name('Apple', 6)}'").collect()
+    groups = refresh(lake)
+    assert_measures(groups, lake)
+    assert groups["Training", True].photos == 40 + 6 - 3
+    assert "Pear" in groups["Training", True].moments.labels
+    updated = {name("Apple", 0), name("Fig", 1), name("Apple", 3), name("Fig", 4), name("Lime", 5)}
+    came = {path for path, _ in read_features(lake, "path LIKE '%/11-%' OR path LIKE '%/12-%'")[0]}
+    left = {name("Lime", 2), "Test/Apple/2-0.jpg", name("Apple", 6)}
+    (seen,) = measured
+    assert seen == {(path, False) for path in updated | came} | {(path, True) for path in updated | left}
+
+    # A label that leaves altogether, and a group that does.
+    lake.delete(SILVER, "label = 'Pear' OR (split = 'Training' AND label IS NULL)")
+    groups = refresh(lake)
+    assert_measures(groups, lake)
+    assert "Pear" not in groups["Training", True].moments.labels
+    assert ("Training", False) not in groups
+    assert len(measured[1]) == 10
+
+
+def test_a_feed_that_was_vacuumed_is_replaced_by_a_full_pass(lake, measured, capsys):
+    write_features(lake, make_features(20))
+    refresh(lake)
+    write_features(lake, make_features(5, seed=1))
+    lake.delete(SILVER, "path LIKE '%/0-7.jpg'")
+    lake.erase_history(SILVER)
+    groups = refresh(lake)
+    assert groups["Training", True].photos == 24
+    assert_measures(groups, lake)
+    assert "reading all features" in capsys.readouterr().err
+    assert len(measured[-1]) == 24
+
+
+def test_a_table_made_anew_is_not_mistaken_for_the_old_one(lake, tmp_path, measured, capsys):
+    write_features(lake, make_features(20))
+    refresh(lake)
+    shutil.rmtree(tmp_path / "lake" / SILVER.name)
+    # As many photos as were measured at version 0, others; then one more, which the feed would offer.
+    write_features(lake, make_features(20, seed=1))
+    write_features(lake, make_features(1, seed=2))
+    assert_measures(refresh(lake), lake)
+    assert "that of another table" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "lake" / SILVER.name)
+    write_features(lake, make_features(20, seed=3))
+    assert_measures(refresh(lake), lake)
+    assert [len(seen) for seen in measured] == [20, 21, 20]
+
+
+def test_two_backbones_do_not_mix(lake, measured):
+    photos = make_features(12)
+    other = make_features(12, seed=5, backbone="other-32", path=photos["path"].to_pylist())
+    write_features(lake, photos, other)
+    first, second = refresh(lake), refresh(lake, "other-32")
+    assert_measures(first, lake)
+    assert_measures(second, lake, "other-32")
+    write_features(lake, make_features(3, seed=6, backbone="other-32"))
+    assert_measures(refresh(lake, "other-32"), lake, "other-32")
+    version = lake.version(MOMENTS)
+    assert replace(refresh(lake)["Training", True], moments=None) == replace(first["Training", True], moments=None)
+    assert (lake.version(MOMENTS), [len(seen) for seen in measured]) == (version, [12, 12, 3])

@@ -1,0 +1,98 @@
+"""Bad photos and odd ones through bronze and silver: none stops the run, none disappears."""
+
+import io
+
+import numpy as np
+import pytest
+from conftest import TINY, Place
+from photos import bad_photos, huge_jpeg, odd_photos
+from PIL import Image, ImageOps
+
+from fruits import bronze
+from fruits.bronze import BRONZE, ingest_photos, list_photos
+from fruits.platform.tables import Lake
+from fruits.settings import from_text
+from fruits.silver import SILVER, featurise_photos
+from fruits.vision.backbone import extract_features
+from fruits.vision.decode import decode_photo
+
+GOOD = odd_photos() | {"huge.jpg": huge_jpeg()}
+# What Pillow's own conversion gets right; test_decode.py has the values of the others.
+PLAIN = ("cmyk.jpg", "grey.jpg", "exif_rotated.jpg", "palette.png", "rgb16.png", "animated.gif", "one_pixel.png")
+
+
+@pytest.fixture(scope="module")
+def lake(spark, tmp_path_factory):
+    """Every bad and odd photo, one that is too large, and one that cannot be read; with a second run's counts."""
+    folder = tmp_path_factory.mktemp("bad")
+    texts = {"images": str(folder / "photos"), "lake": str(folder / "lake"), "weights": str(TINY)}
+    here = Place(folder / "photos", folder / "lake", from_text(texts | {"max_bytes": "2000000"}))
+    for name, content in (bad_photos() | GOOD | {"large.bmp": bytes(2_000_001)}).items():
+        here.write(f"Training/Odd/{name}", content)
+
+    def list_one_more(spark, root):
+        row = "'Training/Odd/unreadable.jpg' path, 'file:/nowhere/gone.jpg' uri, 7L length"
+        return list_photos(spark, root).union(spark.sql(f"SELECT {row}, timestamp_seconds(1.7e9) t"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bronze, "list_photos", list_one_more)
+        runs = [(ingest_photos(spark, here.settings), featurise_photos(spark, here.settings)) for _ in range(2)]
+    rows = {
+        table: {row.path.split("/")[-1]: row for row in Lake(spark, str(here.lake)).read(table).collect()}
+        for table in (BRONZE, SILVER)
+    }
+    return runs, rows[BRONZE], rows[SILVER]
+
+
+def test_photos_in_are_features_and_errors(lake):
+    (first, _), photos, rows = lake
+    bronze_counts, silver_counts = first
+    bad = len(bad_photos()) + 2
+    assert set(photos) == set(rows)
+    assert (bronze_counts["new"], bronze_counts["errors"]) == (len(GOOD) + bad, 2)
+    assert (silver_counts["total"], silver_counts["errors"]) == (len(GOOD) + bad, bad)
+    assert all((row.features is None) != (row.error is None) for row in rows.values())
+    assert {name for name, row in rows.items() if row.error is None} == set(GOOD)
+
+
+def test_a_bad_photo_is_not_tried_again(lake):
+    (_, second), photos, _ = lake
+    assert second[0]["unchanged"] == len(photos)
+    assert (second[0]["errors"], second[1]["computed"], second[1]["reused"]) == (0, 0, 0)
+
+
+def test_each_bad_photo_says_why(lake):
+    _, _, rows = lake
+    assert {name: row.error for name, row in rows.items() if row.error} == {
+        "empty.jpg": "empty file",
+        "text.jpg": "not a photo in a format read here (JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF)",
+        "truncated.jpg": "truncated photo",
+        "truncated_header.jpg": "truncated photo",
+        "truncated.png": "truncated photo",
+        "huge.png": "too large: 20000 x 9000 pixels, the limit is 150 megapixels",
+        "large.bmp": "2000001 bytes, more than max_bytes=2000000",
+        "unreadable.jpg": "file could not be read",
+    }
+
+
+def test_a_file_that_was_read_keeps_its_bytes_however_bad(lake):
+    _, photos, _ = lake
+    for name, content in (bad_photos() | GOOD).items():
+        assert bytes(photos[name].content) == content
+    assert [photos[name].content for name in ("large.bmp", "unreadable.jpg")] == [None, None]
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_an_odd_photo_has_the_features_of_its_pixels(lake, name):
+    _, _, rows = lake
+    network = TINY.read_bytes()
+    features = extract_features(network, decode_photo(GOOD[name], 32)[0])
+    assert features.std() > 0
+    np.testing.assert_allclose(rows[name].features, features, rtol=1e-6)
+    if name in PLAIN:
+        plain = ImageOps.exif_transpose(Image.open(io.BytesIO(GOOD[name]))).convert("RGB")
+        pixels = np.asarray(plain.resize((32, 32), Image.Resampling.BICUBIC))
+        np.testing.assert_allclose(rows[name].features, extract_features(network, pixels), atol=0.005)
+    if name == "huge.jpg":
+        grey = np.full((32, 32, 3), 120, np.uint8)
+        np.testing.assert_allclose(rows[name].features, extract_features(network, grey), rtol=1e-6)

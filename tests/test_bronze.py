@@ -1,0 +1,313 @@
+"""Photos to bronze_images: who a photo is, and that only what changed is opened."""
+
+import ctypes
+import hashlib
+import os
+import struct
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+from conftest import Place
+from photos import jpeg
+
+from fruits import bronze
+from fruits.bronze import BRONZE, ingest_photos, label_of, list_photos, locate_photos, split_of
+from fruits.errors import FruitsError, SettingError
+from fruits.platform.tables import Lake
+from fruits.settings import from_text
+
+ODD_LABELS = (
+    "Apple Red 1",
+    "Pomme été",
+    "Granny's",
+    'say "hi"',
+    "a=b",
+    "#1",
+    "100%",
+    "a%20b",
+    "a+b",
+    "[x]",
+    "{a,b}",
+    "a*b?",
+    "back\\slash",
+    "apple: green",
+    "$5",
+    "🍎",
+)
+OTHERS = {  # path: label
+    "root.jpg": None,
+    "Training/split only.jpg": None,
+    "Apple/no split.jpg": "Apple",
+    "2024/summer/Pear/deep.jpg": "Pear",
+    "Test/fresh/Plum/deep.jpg": "Plum",
+    "Case/1.JPG": "Case",
+    "Case/2.JpEg": "Case",
+    "Case/3.PNG": "Case",
+    "Case/4.WebP": "Case",
+    "Case/5.bmp": "Case",
+    "Case/6.Tif": "Case",
+    "Case/7.tiff": "Case",
+    "Case/8.GIF": "Case",
+}
+IGNORED = ("Apple/notes.txt", "Apple/photo.jpg.part", "Apple/jpg", "Apple/photo.heic", "Thumbs.db")
+
+
+def rows_of(spark, here):
+    return {row.path: row for row in Lake(spark, str(here.lake)).read(BRONZE).collect()}
+
+
+def version_of(spark, here):
+    return Lake(spark, str(here.lake)).version(BRONZE)
+
+
+@contextmanager
+def opened_files():
+    """List the names of the files that anybody opens under given folders, by Linux' inotify."""
+    if sys.platform != "linux":
+        pytest.skip("inotify is Linux'")
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    names = []
+
+    def folders(*paths):
+        for path in paths:
+            assert libc.inotify_add_watch(watch, os.fsencode(path), 0x20) >= 0  # IN_OPEN
+
+    try:
+        yield folders, names
+        events = os.read(watch, 2**20)
+    except BlockingIOError:
+        events = b""
+    finally:
+        os.close(watch)
+    while events:
+        mask, _, length = struct.unpack_from("III", events, 4)
+        if not mask & 0x40000000:  # IN_ISDIR: a listing
+            names.append(events[16 : 16 + length].rstrip(b"\0").decode())
+        events = events[16 + length :]
+
+
+@pytest.fixture(scope="module")
+def odd(spark, tmp_path_factory):
+    """A lake of one folder that holds every odd name; the folder has an odd name as well."""
+    folder = tmp_path_factory.mktemp("odd")
+    images = folder / "my photos [1] 50% #é+{x}"
+    texts = {"images": f"{images}/../{images.name}/", "lake": str(folder / "lake"), "test_fraction": "0.5"}
+    here = Place(images, folder / "lake", from_text(texts))
+    for number, label in enumerate(ODD_LABELS):
+        here.write(f"Training/{label}/{label.replace(':', '')}.jpg", jpeg(size=(8, 8), seed=number))
+    for number, path in enumerate(OTHERS):
+        here.write(path, jpeg(size=(8, 8), seed=100 + number))
+    for path in IGNORED:
+        here.write(path, jpeg(size=(8, 8)))
+    return here, ingest_photos(spark, here.settings), rows_of(spark, here)
+
+
+def test_label_is_the_folder_that_holds_the_photo(spark):
+    paths = ["Test/Apple Red 1/3.jpg", "Apple/3.jpg", "a/b/c/3.jpg", "Test/3.jpg", "3.jpg", "Training/Test/3.jpg"]
+    photos = spark.createDataFrame([(path,) for path in paths], "path string")
+    labels = [row[0] for row in photos.select(label_of(photos.path)).collect()]
+    assert labels == ["Apple Red 1", "Apple", "c", None, None, "Test"]
+
+
+def test_split_is_the_first_folder_or_drawn_from_the_content(spark):
+    paths = ["Test/a/1.jpg", "Training/1.jpg", "a/Test/1.jpg", "Tests/1.jpg"]
+    low, high = "7fffffff" + 56 * "0", "80000000" + 56 * "0"
+    photos = spark.createDataFrame([(path, sha) for path in paths for sha in (low, high)], "path string, sha string")
+    splits = [row[0] for row in photos.select(split_of(photos.path, photos.sha, 0.5)).collect()]
+    assert splits == ["Test", "Test", "Training", "Training", "Test", "Training", "Test", "Training"]
+
+
+def test_any_label_a_folder_can_have_comes_out_as_it_is(odd):
+    _, counts, rows = odd
+    labels = {path: row.label for path, row in rows.items()}
+    assert labels == OTHERS | {f"Training/{label}/{label.replace(':', '')}.jpg": label for label in ODD_LABELS}
+    assert counts == {
+        "listed": len(rows),
+        "new": len(rows),
+        "changed": 0,
+        "gone": 0,
+        "unchanged": 0,
+        "removed": 0,
+        "errors": 0,
+    }
+
+
+def test_bytes_are_kept_unaltered_with_what_describes_them(odd):
+    here, _, rows = odd
+    for path, row in rows.items():
+        file = here.images / path
+        content = file.read_bytes()
+        assert (bytes(row.content), row.length) == (content, len(content))
+        assert row.sha256 == hashlib.sha256(content).hexdigest()
+        # Hadoop's local files know milliseconds.
+        assert abs(row.modification_time.timestamp() - file.stat().st_mtime) < 0.002
+        assert row.error is None
+
+
+def test_a_photo_in_no_split_folder_is_drawn_by_its_sha256(odd):
+    _, _, rows = odd
+    for path, row in rows.items():
+        drawn = "Test" if int(row.sha256[:8], 16) / 2**32 < 0.5 else "Training"
+        assert row.split == (path.split("/")[0] if path.startswith(("Test/", "Training/")) else drawn)
+    assert {row.split for path, row in rows.items() if path.startswith("Case/")} == {"Test", "Training"}
+
+
+def test_many_photos_are_packed_into_one_file(odd):
+    here, _, _ = odd
+    assert len(list((here.lake / BRONZE.name).glob("*.parquet"))) == 1
+
+
+def test_the_folder_named_as_a_uri_is_the_same_folder_and_writes_nothing(spark, odd):
+    here, _, rows = odd
+    again = from_text({"images": f"file://{here.images}", "lake": str(here.lake), "test_fraction": "0.5"})
+    assert ingest_photos(spark, again)["unchanged"] == len(rows)
+    assert version_of(spark, here) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "with space", "a%20b", "[1]", "{a,b}", "a*?", "back\\slash", "x=1", "_under", "🍎 é", "100%"]
+)
+def test_a_folder_of_any_name_is_taken_by_that_name(spark, tmp_path, name):
+    (tmp_path / name / "Apple").mkdir(parents=True)
+    (tmp_path / name / "Apple" / "1.jpg").write_bytes(b"1")
+    for images in (f"{tmp_path / name}/", f"file:{tmp_path}/x/../{name}", f"file://{tmp_path}//{name}//"):
+        assert [row.path for row in list_photos(spark, locate_photos(images)).collect()] == ["Apple/1.jpg"]
+
+
+def test_only_new_and_changed_files_are_opened(spark, place):
+    here = place({f"Apple/{name}.jpg": jpeg(size=(8, 8), seed=n) for n, name in enumerate("abcd")})
+    first = ingest_photos(spark, here.settings)
+    before = rows_of(spark, here)
+    assert (first["listed"], first["new"], version_of(spark, here)) == (4, 4, 0)
+
+    same = here.images / "Apple/a.jpg"
+    times = same.stat().st_atime_ns, same.stat().st_mtime_ns
+    same.write_bytes(bytes(same.stat().st_size))  # other bytes that nothing but reading them would tell
+    os.utime(same, ns=times)
+    here.write("Apple/b.jpg", jpeg(size=(9, 9), seed=7))
+    touched = here.images / "Apple/c.jpg"
+    os.utime(touched, (1.7e9, 1.7e9))
+    (here.images / "Apple/d.jpg").unlink()
+    here.write("Apple/e.jpg", jpeg(size=(8, 8), seed=8))
+    with opened_files() as (watch, opened):
+        watch(here.images, here.images / "Apple")
+        second = ingest_photos(spark, here.settings)
+    assert set(opened) == {"b.jpg", "c.jpg", "e.jpg"}
+    assert second == {"listed": 4, "new": 1, "changed": 2, "gone": 1, "unchanged": 1, "removed": 0, "errors": 0}
+    after = rows_of(spark, here)
+    assert sorted(after) == [f"Apple/{name}.jpg" for name in "abcde"]
+    assert [after[f"Apple/{name}.jpg"] == before[f"Apple/{name}.jpg"] for name in "abcd"] == [True, False, False, True]
+    assert bytes(after["Apple/b.jpg"].content) == (here.images / "Apple/b.jpg").read_bytes()
+    assert after["Apple/c.jpg"].modification_time.astimezone(UTC) == datetime.fromtimestamp(1.7e9, UTC)
+    # A commit for the changed ones, old rows out and new ones in; another for the new one.
+    lake = Lake(spark, str(here.lake))
+    assert [lake.read(BRONZE, version).count() for version in range(lake.version(BRONZE) + 1)] == [4, 4, 5]
+
+    with opened_files() as (watch, opened):
+        watch(here.images, here.images / "Apple")
+        third = ingest_photos(spark, here.settings)
+    assert (third["unchanged"], third["gone"], version_of(spark, here), opened) == (4, 1, 2, [])
+
+
+def test_mirror_removes_what_left_the_folder_but_never_everything(spark, place):
+    here = place({f"Apple/{name}.jpg": jpeg(size=(8, 8), seed=n) for n, name in enumerate("ab")}, sync="mirror")
+    ingest_photos(spark, here.settings)
+    (here.images / "Apple/a.jpg").unlink()
+    counts = ingest_photos(spark, here.settings)
+    assert (counts["removed"], counts["unchanged"], list(rows_of(spark, here))) == (1, 1, ["Apple/b.jpg"])
+    (here.images / "Apple/b.jpg").unlink()  # as when a disk was not mounted
+    with pytest.raises(FruitsError, match="no photo under images="):
+        ingest_photos(spark, here.settings)
+    assert list(rows_of(spark, here)) == ["Apple/b.jpg"]
+
+
+def test_a_run_that_stopped_between_two_chunks_is_continued(spark, place, monkeypatch):
+    here = place({f"Apple/{name} é.jpg": jpeg(size=(8, 8), seed=n) for n, name in enumerate("abcdefg")}, chunk="3")
+    append = Lake.append
+
+    def append_once(lake, *arguments):
+        if lake.exists(BRONZE):
+            raise KeyboardInterrupt
+        append(lake, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Lake, "append", append_once)
+        ingest_photos(spark, here.settings)
+    assert sorted(rows_of(spark, here)) == [f"Apple/{name} é.jpg" for name in "abc"]
+    with opened_files() as (watch, opened):
+        watch(here.images / "Apple")
+        counts = ingest_photos(spark, here.settings)
+    assert set(opened) == {f"{name} é.jpg" for name in "defg"}
+    assert (counts["new"], counts["unchanged"], version_of(spark, here)) == (4, 3, 2)
+    rows = Lake(spark, str(here.lake)).read(BRONZE).collect()
+    assert {row.path: bytes(row.content) for row in rows} == {
+        f"Apple/{file.name}": file.read_bytes() for file in (here.images / "Apple").iterdir()
+    }
+    assert len(rows) == 7
+
+
+def test_a_file_too_large_or_vanished_keeps_a_row_that_says_so(spark, place, monkeypatch):
+    small, big = jpeg(size=(8, 8)), jpeg(size=(64, 64), seed=1)
+    here = place({"Apple/small.jpg": small, "Test/Pear/big.jpg": big}, max_bytes="1000")
+    assert len(small) < 1000 < len(big)
+
+    def list_one_more(spark, root):
+        vanished = "'Test/Plum/gone #1.jpg' path, 'file:/nowhere/gone.jpg' uri, 77L length"
+        return list_photos(spark, root).union(spark.sql(f"SELECT {vanished}, timestamp_seconds(1.7e9) t"))
+
+    monkeypatch.setattr(bronze, "list_photos", list_one_more)
+    with opened_files() as (watch, opened):
+        watch(here.images / "Apple", here.images / "Test" / "Pear")
+        counts = ingest_photos(spark, here.settings)
+    assert set(opened) == {"small.jpg"}
+    assert (counts["new"], counts["errors"]) == (3, 2)
+    rows = rows_of(spark, here)
+    assert {path: row.error for path, row in rows.items()} == {
+        "Apple/small.jpg": None,
+        "Test/Pear/big.jpg": f"{len(big)} bytes, more than max_bytes=1000",
+        "Test/Plum/gone #1.jpg": "file could not be read",
+    }
+    bad = rows["Test/Pear/big.jpg"]
+    assert (bad.length, bad.sha256, bad.content, bad.label, bad.split) == (len(big), None, None, "Pear", "Test")
+
+    before = version_of(spark, here)
+    counts = ingest_photos(spark, here.settings)
+    assert (counts["unchanged"], counts["errors"], version_of(spark, here)) == (3, 0, before)
+
+    monkeypatch.setattr(bronze, "list_photos", list_photos)
+    raised = from_text({"images": str(here.images), "lake": str(here.lake), "max_bytes": "100000"})
+    assert ingest_photos(spark, raised)["changed"] == 1
+    row = rows_of(spark, here)["Test/Pear/big.jpg"]
+    assert (bytes(row.content), row.error) == (big, None)
+
+
+def test_another_test_fraction_moves_the_split(spark, place):
+    here = place({"Apple/1.jpg": jpeg(size=(8, 8)), "Training/Apple/2.jpg": jpeg(size=(8, 8))}, test_fraction="0")
+    for fraction, split, changed in (("0", "Training", 0), ("1", "Test", 1), ("1", "Test", 0)):
+        here = place(test_fraction=fraction)
+        assert ingest_photos(spark, here.settings)["changed"] == changed
+        splits = {path: row.split for path, row in rows_of(spark, here).items()}
+        assert splits == {"Apple/1.jpg": split, "Training/Apple/2.jpg": "Training"}
+
+
+def test_a_folder_without_photos_is_an_error(spark, place):
+    here = place()
+    for path in (None, *IGNORED[:2]):
+        if path:
+            here.write(path, b"text")
+        with pytest.raises(FruitsError, match=r"no photo under images='.*/photos'; photos end in jpg, jpeg"):
+            ingest_photos(spark, here.settings)
+    assert not here.lake.exists()
+
+
+@pytest.mark.parametrize("kind", ["", "/nowhere", "file", "file:/nowhere/at all"])
+def test_a_folder_that_is_not_there_is_a_wrong_setting(spark, place, tmp_path, kind):
+    here = place()
+    (tmp_path / "file").touch()
+    images = str(tmp_path / "file") if kind == "file" else kind
+    with pytest.raises(SettingError, match=f"images={images!r} is not|images is empty"):
+        ingest_photos(spark, from_text({"images": images, "lake": str(here.lake)}))
+    assert not here.lake.exists()

@@ -1,0 +1,341 @@
+"""The command line: what it says, where it says it, and its exit status."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import TINY, photo_set
+
+from fruits import cli
+from fruits.errors import FruitsError
+from fruits.settings import names
+
+ALL = ["run", "bronze", "silver", "gold", "compare"]
+
+
+@pytest.fixture
+def no_spark(monkeypatch):
+    """Spark must not start: what is wrong was to be found before."""
+
+    def start():
+        raise AssertionError("Spark was started")
+
+    monkeypatch.setattr("fruits.platform.session.open_session", start)
+
+
+@pytest.fixture
+def fruits(capsys):
+    """Run a command in this process: (status, standard output, standard error)."""
+
+    def run(*line: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            status = cli.main([str(part) for part in line])
+        except SystemExit as ended:
+            status = ended.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+# What it says
+
+
+def test_no_command_prints_the_help_and_is_wrong_use(fruits):
+    status, out, err = fruits()
+    assert (status, out) == (2, "")
+    assert all(f"\n    {name} " in err for name in cli.COMMANDS)
+
+
+def test_the_help_of_every_command_says_what_it_does_and_shows_a_line_that_parses(fruits):
+    for name, command in cli.COMMANDS.items():
+        status, out, _ = fruits(name, "--help")
+        assert status == 0
+        assert command.help in " ".join(out.split())
+        example = re.search(r"^example: fruits (.+)$", out, re.M)[1]
+        parsed = cli._make_parser().parse_args(shlex.split(example))
+        assert (parsed.command, example.split()[0]) == (command, name)
+
+
+def test_every_step_takes_every_setting_and_shows_choices_and_defaults(fruits):
+    for name in ALL:
+        shown = fruits(name, "--help")[1]
+        assert re.findall(r"^  --([a-z-]+) [A-Zfka]", shown, re.M) == [each.replace("_", "-") for each in names()]
+        assert "--sync keep|mirror" in shown
+        assert "(default: 0.95)" in shown
+
+
+def test_the_version_is_that_of_the_package(fruits):
+    assert fruits("--version")[:2] == (0, "fruits 0.1.0\n")
+
+
+# Wrong use
+
+
+@pytest.mark.usefixtures("no_spark")
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("run", "images is empty"),
+        ("bronze --images nowhere", "images='nowhere' is not a folder"),
+        ("run --images file.jpg", "images='file.jpg' is not a folder"),
+        *((f"run --images . --k={k}", f"k='?{k}'? is ") for k in ("0", "1281", "2.5", "abc", "nan", "-1")),
+        ("gold --k-values 8,abc", "k_values='8,abc' is not a list of whole numbers"),
+        ("gold --lake file.jpg", "lake='file.jpg' is, or is under, a file"),
+        ("gold --lake file.jpg/lake", "lake='file.jpg/lake' is, or is under, a file"),
+        ("gold --lake a.b.c", "lake='a.b.c' has too many parts"),
+        ("status --lake https://example.org/lake", "lake='https://example.org/lake' is no place for tables"),
+        ("forget --lake s3:// x.jpg", "lake='s3://' is no place for tables"),
+        ("silver --weights none.h5", "weights='none.h5' is not a file"),
+        ("run --images . --weights file.jpg", "weights='file.jpg' is neither an .h5 nor a .tflite"),
+        (f"run --images . --weights {TINY} --input-size 64", "input_size=64 does not fit"),
+        ("run --images . --sync both", "sync='both' is not one of keep, mirror"),
+        ("run --imagse .", "unrecognized arguments: --imagse .; see fruits --help"),
+        ("run --image .", "unrecognized arguments: --image ."),
+        ("run --k", "argument --k: expected one argument; see fruits run --help"),
+        ("gild", "argument COMMAND: invalid choice: 'gild'"),
+        ("forget --lake .", "the following arguments are required: PHOTO"),
+        ("samples", "the following arguments are required: DIR"),
+        ("samples drawn --photos 0", "photos=0 is below 1"),
+        ("samples drawn --photos many", "argument --photos: invalid int value: 'many'"),
+        ("network out.h5", "'out.h5' is not a file name that ends in .tflite"),
+        ("network nowhere/out.tflite", "'nowhere' is not a folder to write to"),
+        (f"network out.tflite --weights {TINY} --precision int8", "precision=int8 cannot change a made network"),
+        ("ui --lake s3://bucket/lake", "no MLflow store is known for this lake"),
+    ],
+)
+def test_wrong_use_is_one_line_and_status_2_before_spark_starts(fruits, tmp_path, monkeypatch, line, says):
+    monkeypatch.chdir(tmp_path)
+    Path("file.jpg").write_bytes(b"no folder")
+    status, out, err = fruits(*shlex.split(line))
+    assert (status, out) == (2, "")
+    assert re.fullmatch(rf"fruits: {says if 'k=' in says[:2] else re.escape(says)}.*\n", err)
+    assert [file.name for file in tmp_path.iterdir()] == ["file.jpg"]
+
+
+@pytest.mark.usefixtures("no_spark")
+@pytest.mark.parametrize("command", ["status", "ui"])
+def test_a_lake_that_was_never_written_is_one_line_and_status_1(fruits, tmp_path, command):
+    lake = tmp_path / "lake"
+    for _ in range(2):  # not there; there and empty
+        status, out, err = fruits(command, "--lake", lake)
+        assert (status, out) == (1, "")
+        assert re.fullmatch(r"fruits: .*`fruits run`.*\n", err)
+        lake.mkdir(exist_ok=True)
+    assert not list(lake.iterdir())
+
+
+def test_wrong_use_takes_less_than_two_seconds(fruits_command, tmp_path):
+    start = time.process_time(), time.monotonic()
+    ended = subprocess.run([fruits_command, "run", "--images", "nowhere", "--lake", tmp_path], capture_output=True)
+    assert ended.returncode == 2
+    used = os.times()
+    assert used.children_user + used.children_system >= 0
+    assert time.monotonic() - start[1] < 4  # 0.7 s alone on two cores; others may be at work on them
+
+
+# What ends badly
+
+
+def failing(monkeypatch, error: BaseException) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("fruits.samples.draw_samples", fail)
+
+
+def test_a_failure_that_was_foreseen_is_one_line_and_status_1(fruits, monkeypatch):
+    failing(monkeypatch, FruitsError("the disk is full"))
+    assert fruits("samples", "drawn") == (1, "", "fruits: the disk is full\n")
+
+
+def test_ctrl_c_is_one_line(fruits, monkeypatch):
+    failing(monkeypatch, KeyboardInterrupt())
+    status, out, err = fruits("samples", "drawn", "--json")
+    assert (status, out) == (1, "")
+    assert re.fullmatch(r"fruits: stopped; .*continues.*\n", err)
+
+
+def test_what_nobody_foresaw_is_one_line_that_says_how_to_see_more(fruits, monkeypatch):
+    failing(monkeypatch, ValueError("An error occurred while calling o1.\n: org.Boom: why\n\tat Some.java"))
+    monkeypatch.delenv("FRUITS_DEBUG", raising=False)
+    status, out, err = fruits("samples", "drawn")
+    assert (status, out) == (1, "")
+    assert err.count("\n") == 1
+    assert err.startswith("fruits: ValueError: An error occurred while calling o1. : org.Boom: why; set FRUITS_DEBUG=1")
+    monkeypatch.setenv("FRUITS_DEBUG", "1")
+    status, _, err = fruits("samples", "drawn")
+    assert status == 1
+    assert "Traceback" in err
+    assert "in fail" in err
+
+
+def test_without_pyspark_it_says_what_to_install(fruits, monkeypatch, tmp_path):
+    failing(monkeypatch, ModuleNotFoundError("No module named 'pyspark'", name="pyspark"))
+    assert fruits("samples", tmp_path) == (1, "", "fruits: Spark is not installed here; pip install 'fruits[local]'\n")
+
+
+def test_a_reader_that_leaves_early_is_no_error(fruits_command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [fruits_command, "samples", "/dev/null/x", "--photos", "1"], stdout=writer, stderr=subprocess.PIPE
+    )
+    assert b"Traceback" not in ended.stderr
+    script = "import fruits.cli as c, fruits.samples as s; s.draw_samples = lambda *_: {'x': 1}; print(c.main(['samples', 'd']))"
+    ended = subprocess.run([sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert ended.stderr == b""
+
+
+# What it does
+
+
+def test_the_chain_step_by_step_and_at_once_give_the_same(spark, fruits, place):
+    here = place(photo_set())
+    options = ["--images", here.images, "--lake", here.lake, "--weights", TINY, "--tracking", "none"]
+    options += ["--k", "3", "--k-values", "2,4"]
+    status, out, err = fruits("run", *options, "--json")
+    assert status == 0
+    whole = json.loads(out)
+    assert out.count("\n") == 1
+    assert list(whole) == ["lake", *ALL[1:]]
+    assert (whole["bronze"]["new"], whole["silver"]["computed"], whole["gold"]["k"]) == (24, 24, 3)
+    assert [row["k"] for row in whole["compare"]["rows"]] == [2, 3, 4]
+    assert all(f"{step}: done in" in err for step in ALL[1:])
+    for step in ALL[1:]:
+        status, out, _ = fruits(step, *options, "--json")
+        assert (status, list(json.loads(out))) == (0, ["lake", step])
+
+    status, out, _ = fruits("run", *options)
+    lines = out.splitlines()
+    assert status == 0
+    assert max(map(len, lines)) <= 120
+    assert re.match(r"bronze    24 photos: 0 new, 0 changed, 0 removed, 24 unchanged, 0 not read \(", lines[1])
+    assert re.match(r"silver    24 photos: 0 computed, ", lines[2])
+    assert re.match(r"gold      k=3 explains \d+\.\d% of the variance, 0 photos projected", lines[4])
+    assert sum("<- recommended" in line for line in lines) == 1
+
+    status, out, _ = fruits("forget", "--lake", here.lake, "Test/Fruit 0/6.jpg", "Test/Fruit 0/none.jpg", "--json")
+    told = json.loads(out)
+    assert status == 1
+    assert told["not_found"] == ["Test/Fruit 0/none.jpg"]
+    assert set(told["erased"].values()) == {1}
+    status, out, _ = fruits("forget", "--lake", here.lake, "Test/Fruit 0/7.jpg")
+    assert (status, out.splitlines()[0]) == (0, "1 row erased from bronze_images")
+
+
+def test_a_step_whose_input_is_missing_says_what_to_run_first(spark, fruits, tmp_path):
+    for step, before in (("silver", "bronze"), ("gold", "silver"), ("compare", "silver")):
+        status, out, err = fruits(step, "--lake", tmp_path / "lake", "--weights", TINY, "--tracking", "none")
+        assert (status, out) == (1, "")
+        assert re.fullmatch(rf"fruits: .*run `fruits {before}` first\n", err)
+
+
+def test_a_folder_without_a_photo_is_status_1(spark, fruits, tmp_path):
+    status, _, err = fruits("bronze", "--images", tmp_path, "--lake", tmp_path / "lake")
+    assert status == 1
+    assert "no photo under images=" in err.splitlines()[-1]
+
+
+def test_samples_are_drawn_where_asked(fruits, tmp_path):
+    status, out, _ = fruits("samples", tmp_path / "drawn", "--photos", 40, "--json")
+    assert (status, json.loads(out)["photos"]) == (0, 40)
+    assert len(list(tmp_path.glob("drawn/*/*/*.jpg"))) == 40
+
+
+def test_a_network_is_written_where_asked(fruits, tmp_path):
+    status, out, _ = fruits("network", tmp_path / "copy.tflite", "--weights", TINY, "--json")
+    assert (status, json.loads(out)["input_size"]) == (0, 32)
+    assert (tmp_path / "copy.tflite").read_bytes() == TINY.read_bytes()
+
+
+# The pages of MLflow
+
+
+def test_ui_becomes_the_server_of_the_lakes_store(fruits, tmp_path, monkeypatch):
+    monkeypatch.setattr("fruits.platform.ui.open_tracking", lambda *_, create: "a store")
+    became = []
+    monkeypatch.setattr(os, "execve", lambda file, command, environment: became.append((command, environment)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        status, _, err = fruits("ui", "--lake", tmp_path, "--port", port)
+        assert (status, became) == (2, [])
+        assert re.fullmatch(rf"fruits: port={port} is taken .*\n", err)
+    status, out, err = fruits("ui", "--lake", tmp_path, "--port", port)
+    [(command, environment)] = became
+    assert (status, out) == (0, "")
+    assert f"http://127.0.0.1:{port}" in err
+    assert command[1:6] == ["-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db"]
+    assert environment.items() >= os.environ.items()
+
+
+def test_ui_says_where_the_runs_are_when_a_server_has_them(fruits, monkeypatch):
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("a server was started"))
+    status, _, err = fruits("ui", "--tracking", "https://mlflow.example.org")
+    assert (status, err) == (0, "ui: the runs are on a server already: https://mlflow.example.org\n")
+
+
+# As a process of its own
+
+
+def test_the_help_imports_nothing_heavy():
+    heavy = ["pyspark", "pandas", "pyarrow", "numpy", "mlflow", "tensorflow", "matplotlib", "sklearn", "PIL"]
+    script = f"import sys, fruits.cli; fruits.cli._make_parser(); print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_run_and_status_as_a_person_types_them(fruits_command, place, tmp_path):
+    """A session of its own: standard output is the object and nothing else, whatever the JVM or MLflow print."""
+    here = place(photo_set(labels=2, training=4, test=2))
+    environment = {name: text for name, text in os.environ.items() if name != "SPARK_REMOTE"}
+
+    def fruits(*line: object) -> subprocess.CompletedProcess:
+        command = [fruits_command, *map(str, line)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+
+    ran = fruits("run", "--images", here.images, "--weights", TINY, "--k", "2", "--k-values", "1", "--json")
+    assert ran.returncode == 0, ran.stderr
+    whole = json.loads(ran.stdout)
+    assert whole["compare"]["promoted"]["pca"] == "1"
+    assert "Traceback" not in ran.stderr
+    assert "WARN" not in ran.stderr
+    said = fruits("status")
+    assert said.returncode == 0
+    assert said.stderr == ""
+    assert re.search(r"^fruits_pca +1  champion", said.stdout, re.M)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_middle_of_the_work_is_one_line(fruits_command, place, tmp_path):
+    here = place(photo_set())
+    options = ["--images", here.images, "--lake", here.lake, "--weights", TINY, "--tracking", "none", "--k", "3"]
+    environment = {name: text for name, text in os.environ.items() if name != "SPARK_REMOTE"}
+    process = subprocess.Popen(
+        [fruits_command, "run", *map(str, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+    before = process.stderr.readline()
+    while "bronze: done" not in before:
+        assert before, "it ended before it was interrupted"
+        before = process.stderr.readline()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all that run in it
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert [line for line in err.splitlines() if not re.match(r"\w+: \d+ of ", line)] == [
+        "fruits: stopped; the same command again continues where this one was"
+    ]

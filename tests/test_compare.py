@@ -1,0 +1,220 @@
+"""Every k against a direct computation, the recommendation, and what MLflow and the table keep of it."""
+
+import numpy as np
+import pytest
+from features import make_features, read_features, reference_pca, settings_of, versions, write_features
+from sklearn.neighbors import NearestCentroid
+
+from fruits import compare
+from fruits.compare import COMPARISON, compare_components, recommend_k
+from fruits.errors import FruitsError
+from fruits.gold import PCA, reduce_features
+from fruits.platform import tracking
+from fruits.platform.tables import Lake
+from fruits.stats.discriminant import RIDGE
+
+KS = (1, 3, 8, 20)
+
+
+@pytest.fixture
+def lake(spark, tmp_path):
+    return Lake(spark, str(tmp_path / "lake"))
+
+
+def fit_and_compare(lake, **changes):
+    settings = settings_of(lake, **({"k_values": KS} | changes))
+    reduce_features(lake.spark, settings)
+    return compare_components(lake.spark, settings)
+
+
+def labelled(lake, split):
+    photos, features = read_features(lake, f"error IS NULL AND split = '{split}' AND label IS NOT NULL")
+    return features, np.array([label for _, label in photos])
+
+
+def discriminate(training, labels, variances, others, k):
+    """Textbook linear discriminant with a ridge, in the first k columns: a pooled covariance, a solve per label."""
+    names = sorted(set(labels))
+    means = np.array([training[labels == name, :k].mean(axis=0) for name in names])
+    centred = training[:, :k] - means[[names.index(label) for label in labels]]
+    covariance = centred.T @ centred / (len(labels) - len(names)) + RIDGE * variances.mean() * np.eye(k)
+    slopes = np.linalg.solve(covariance, means.T)
+    priors = np.log([(labels == name).mean() for name in names])
+    return np.array(names)[(others[:, :k] @ slopes - 0.5 * np.sum(means.T * slopes, axis=0) + priors).argmax(axis=1)]
+
+
+def test_every_k_scores_what_a_direct_computation_gives(lake):
+    d = 30
+    write_features(
+        lake,
+        make_features(50, labels=("Apple", "Apple", "Fig", "Lime"), d=d),
+        make_features(9, labels=(None,), seed=1, d=d),
+        make_features(60, "Test", seed=2, d=d),
+        make_features(6, "Test", ("Quince",), seed=3, d=d),  # a label no Training photo has: always wrong
+        make_features(5, "Test", (None,), seed=4, d=d),
+        make_features(4, "Test", seed=5, d=d, error="unreadable photo"),
+    )
+    rows = fit_and_compare(lake)["rows"]
+    assert [row["k"] for row in rows] == [1, 3, 8, 20]
+    _, training = read_features(lake, "error IS NULL AND split = 'Training'")
+    _, test = read_features(lake, "error IS NULL AND split = 'Test'")
+    mean = training.mean(axis=0)
+    eigenvalues, components = reference_pca(training)
+    (train, train_labels), (others, other_labels) = labelled(lake, "Training"), labelled(lake, "Test")
+    within = train - np.array([train[train_labels == label].mean(axis=0) for label in train_labels])
+    variances = np.sum(within**2, axis=0) / (len(train) - 3)
+    train, others = (train - mean) @ components.T, (others - mean) @ components.T
+    for row in rows:
+        k = row["k"]
+        assert row["cumulative_explained_variance"] == pytest.approx(
+            eigenvalues[:k].sum() / eigenvalues.sum(), rel=1e-9
+        )
+        rebuilt = (test - mean) @ components[:k].T @ components[:k] + mean
+        lost = np.sum((test - rebuilt) ** 2) / np.sum((test - mean) ** 2)
+        assert row["reconstruction_error_test"] == pytest.approx(lost, rel=1e-9)
+        nearest = NearestCentroid().fit(train[:, :k], train_labels).predict(others[:, :k])
+        assert row["centroid_accuracy_test"] == pytest.approx(np.mean(nearest == other_labels), abs=1e-12)
+        for split, points, truth in (("train", train, train_labels), ("test", others, other_labels)):
+            guesses = discriminate(train, train_labels, variances, points, k)
+            assert row[f"accuracy_{split}"] == pytest.approx(np.mean(guesses == truth), abs=1e-12)
+        assert row["bytes_per_photo"] == 8 * k
+        assert row["accuracy_test"] <= 60 / 66
+    assert len({row["accuracy_test"] for row in rows}) > 1
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "recommended"),
+    [
+        ({8: 0.90, 16: 0.95, 32: 0.959, 64: 0.96}, 16),  # 0.95 is one point below the best, rounding or not
+        ({8: 0.949, 16: 0.9501, 32: 0.96}, 16),
+        ({8: 0.96, 16: 0.90, 32: 0.90}, 8),
+        ({8: 0.5, 16: None}, 8),
+        ({8: None, 16: None}, None),
+        ({}, None),
+    ],
+)
+def test_the_smallest_k_within_a_point_of_the_best_is_recommended(accuracies, recommended):
+    assert recommend_k([{"k": k, "accuracy_test": value} for k, value in accuracies.items()]) == recommended
+
+
+def test_a_comparison_is_kept_and_repeated_only_for_what_changed(lake, capsys):
+    write_features(lake, make_features(16, d=12), make_features(9, "Test", d=12))
+    first = fit_and_compare(lake, k_values=(1, 2, 13, 99))
+    assert [row["k"] for row in first["rows"]] == [1, 2, 3]  # the k of the model is always among them
+    assert "there are 12 components, so k=13, 99 is left out" in capsys.readouterr().err
+    table = lake.read(COMPARISON).orderBy("k").toPandas()
+    assert table["model"].tolist() == [first["model"]] * 3
+    assert table["recommended"].tolist() == [row["k"] == first["recommended_k"] for row in first["rows"]]
+    assert table["accuracy_test"].tolist() == [row["accuracy_test"] for row in first["rows"]]
+    before = versions(lake)
+    assert fit_and_compare(lake, k_values=(1, 2, 13, 99)) == first
+    assert versions(lake) == before
+    more = fit_and_compare(lake, k_values=(1, 2, 5))
+    assert [row["k"] for row in more["rows"]] == [1, 2, 3, 5]
+    assert lake.read(COMPARISON).count() == 4
+    write_features(lake, make_features(6, "Test", ("Quince",), seed=1, d=12))
+    again = fit_and_compare(lake, k_values=(1, 2, 5))
+    assert again["model"] == first["model"]
+    assert again["rows"][0]["accuracy_test"] == pytest.approx(more["rows"][0]["accuracy_test"] * 9 / 15)
+    assert lake.read(COMPARISON).count() == 4
+
+
+@pytest.mark.parametrize(
+    ("tables", "measured", "recommended"),
+    [
+        ([("Training", ("Apple", "Fig"))], {"accuracy_train"}, False),
+        ([("Training", ("Apple",)), ("Test", ("Apple",))], "all", True),
+        ([("Training", (None,)), ("Test", (None,))], {"reconstruction_error_test"}, False),
+        ([("Training", (None,)), ("Test", ("Apple",))], {"reconstruction_error_test"}, False),
+        ([("Training", ("Apple", "Fig")), ("Test", (None,))], {"accuracy_train", "reconstruction_error_test"}, False),
+    ],
+    ids=["no Test", "one label", "no label", "labels in Test only", "labels in Training only"],
+)
+def test_what_cannot_be_measured_is_none(lake, tables, measured, recommended):
+    write_features(lake, *(make_features(8, split, labels, d=12) for split, labels in tables))
+    result = fit_and_compare(lake, k_values=(2,))
+    names = {"accuracy_train", "accuracy_test", "centroid_accuracy_test", "reconstruction_error_test"}
+    for row in result["rows"]:
+        assert {name for name in names if row[name] is not None} == (names if measured == "all" else measured)
+        if measured == "all":
+            assert row["accuracy_train"] == row["accuracy_test"] == row["centroid_accuracy_test"] == 1.0
+    assert result["recommended_k"] == (2 if recommended else None)
+    assert [row.recommended for row in lake.read(COMPARISON).orderBy("k").collect()] == [recommended, False]
+
+
+def test_without_a_fit_the_step_to_run_is_named(lake):
+    write_features(lake, make_features(8, d=12))
+    with pytest.raises(FruitsError, match=r"has no PCA .*; run `fruits gold` with the same settings first"):
+        compare_components(lake.spark, settings_of(lake))
+    reduce_features(lake.spark, settings_of(lake))
+    with pytest.raises(FruitsError, match="-k4; run `fruits gold`"):
+        compare_components(lake.spark, settings_of(lake, k=4))
+    assert not lake.exists(COMPARISON)
+
+
+def test_every_k_has_a_run_in_mlflow_and_the_promoted_fit_the_alias(lake, tmp_path, capsys, monkeypatch):
+    tracked = {"tracking": f"sqlite:///{tmp_path}/mlflow.db", "k_values": (1, 2)}
+    store = tracking.open_tracking(settings_of(lake, **tracked))
+
+    def runs(model):
+        parent = tracking.find_run(store, model)
+        found = store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")
+        return {run.data.params["k"]: (run.info.status, run.data) for run in found}, len(found)
+
+    write_features(lake, make_features(10), make_features(6, "Test"))
+    assert fit_and_compare(lake, **tracked, promote="never")["promoted"] is None
+    assert tracking.champion_model(store) is None
+    write_features(lake, make_features(2, seed=1))
+    first = fit_and_compare(lake, **tracked)
+    assert first["promoted"] == {"pca": "2"}
+    assert tracking.champion_model(store) == first["model"]
+    nested, count = runs(first["model"])
+    assert (set(nested), count) == ({"1", "2", "3"}, 3)
+    for row in first["rows"]:
+        status, data = nested[str(row["k"])]
+        assert status == "FINISHED"
+        for name in set(row) - {"recommended"}:
+            assert data.metrics[name] == row[name]
+        assert (data.tags.get("recommended") == "true") == row["recommended"]
+    parent = store.client.get_run(tracking.find_run(store, first["model"]))
+    assert parent.data.tags["recommended_k"] == str(first["recommended_k"])
+
+    before = versions(lake)
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "open_tracking", lambda *_: pytest.fail("MLflow was opened"))
+        assert fit_and_compare(lake, **tracked) == first | {"promoted": None}
+    assert (versions(lake), runs(first["model"])[1]) == (before, 3)
+
+    write_features(lake, make_features(2, seed=2))
+    second = fit_and_compare(lake, **tracked)
+    assert (second["promoted"], tracking.champion_model(store)) == (None, first["model"])
+    assert {row["model"] for row in lake.read(PCA).select("model").distinct().collect()} == {
+        first["model"],
+        second["model"],
+    }
+    assert fit_and_compare(lake, **tracked, promote="always")["promoted"] == {"pca": "3"}
+    assert tracking.champion_model(store) == second["model"]
+    assert {row["model"] for row in lake.read(PCA).select("model").distinct().collect()} == {second["model"]}
+    before = versions(lake)
+    assert fit_and_compare(lake, **tracked, promote="always")["promoted"] is None
+    assert versions(lake) == before
+
+
+def test_a_comparison_is_recorded_once_tracking_is_back_without_being_scored_again(lake, tmp_path, monkeypatch):
+    write_features(lake, make_features(10, d=12), make_features(6, "Test", d=12))
+    away, back = {"tracking": "http://127.0.0.1:9"}, {"tracking": f"sqlite:///{tmp_path}/mlflow.db"}
+    first = fit_and_compare(lake, **away)
+    before = versions(lake)
+    assert fit_and_compare(lake, **away) == first
+    assert versions(lake) == before
+    reduce_features(lake.spark, settings_of(lake, **back))
+    before = versions(lake)
+    monkeypatch.setattr(compare, "score_components", lambda *_: pytest.fail("scored again"))
+    assert compare_components(lake.spark, settings_of(lake, **away, k_values=KS))["rows"] == first["rows"]
+    assert versions(lake) == before
+    again = compare_components(lake.spark, settings_of(lake, **back, k_values=KS))
+    assert (again["rows"], again["promoted"]) == (first["rows"], {"pca": "1"})
+    store = tracking.open_tracking(settings_of(lake, **back))
+    parent = tracking.find_run(store, first["model"])
+    assert {row["run_id"] for row in lake.read(COMPARISON).collect()} == {parent}
+    assert len(store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")) == 4

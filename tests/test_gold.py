@@ -1,0 +1,239 @@
+"""The PCA in the tables: the numbers, who is projected, what a second run does, and what MLflow may break."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from features import make_features, read_features, reference_pca, settings_of, versions, write_features
+
+from fruits import gold
+from fruits.errors import FruitsError
+from fruits.gold import PCA, SPECTRUM, fit_features, reduce_features, scores_of
+from fruits.platform import tracking
+from fruits.platform.tables import Lake
+from fruits.silver import SILVER
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def lake(spark, tmp_path):
+    return Lake(spark, str(tmp_path / "lake"))
+
+
+def reduce(lake, **changes):
+    return reduce_features(lake.spark, settings_of(lake, **changes))
+
+
+def scores(lake, model):
+    """Paths and scores of gold_pca, in the order of paths."""
+    rows = scores_of(lake, model).orderBy("path").toArrow()
+    return rows["path"].to_pylist(), np.array(rows["pca"].to_pylist())
+
+
+def assert_scores(lake, result, condition="error IS NULL"):
+    """gold_pca holds, once per photo, what numpy computes from the features and the Training photos among them."""
+    photos, features = read_features(lake, condition)
+    _, training = read_features(lake, "error IS NULL AND split = 'Training'")
+    _, components = reference_pca(training)
+    paths, values = scores(lake, result["model"])
+    assert paths == [path for path, _ in photos]
+    expected = (features - training.mean(axis=0)) @ components[: result["k"]].T
+    np.testing.assert_allclose(values, expected, atol=1e-9 * np.abs(expected).max())
+
+
+def models(lake):
+    return {row["model"]: row["count"] for row in lake.read(PCA).groupBy("model").count().collect()}
+
+
+def test_spectrum_and_scores_equal_those_of_numpy_and_of_mllib(lake):
+    from pyspark.ml.feature import PCA as MllibPca
+    from pyspark.ml.functions import array_to_vector
+
+    write_features(
+        lake,
+        make_features(70, d=160),
+        make_features(10, labels=(None,), seed=1, d=160),
+        make_features(20, "Test", seed=2, d=160),
+        make_features(3, seed=3, error="unreadable photo"),
+    )
+    result = reduce(lake, k=12)
+    assert (result["k"], result["photos"], result["projected"]) == (12, 100, 100)
+    _, training = read_features(lake, "error IS NULL AND split = 'Training'")
+    eigenvalues, components = reference_pca(training)
+    spectrum = lake.read(SPECTRUM).orderBy("component").toPandas()
+    assert spectrum["component"].tolist() == list(range(1, 80))
+    assert set(spectrum["model"]) == {result["model"]}
+    np.testing.assert_allclose(spectrum["eigenvalue"], eigenvalues, rtol=1e-9)
+    shares = eigenvalues / training.var(axis=0, ddof=1).sum()
+    np.testing.assert_allclose(spectrum["explained_variance_ratio"], shares, rtol=1e-9)
+    np.testing.assert_allclose(spectrum["cumulative_explained_variance_ratio"], shares.cumsum(), rtol=1e-9)
+    assert result["explained"] == pytest.approx(shares[:12].sum(), rel=1e-9)
+    assert_scores(lake, result)
+
+    vectors = (
+        lake.read(SILVER).where("split = 'Training' AND error IS NULL").select(array_to_vector("features").alias("x"))
+    )
+    mllib = MllibPca(k=12, inputCol="x", outputCol="scores").fit(vectors)
+    np.testing.assert_allclose(spectrum["explained_variance_ratio"][:12], mllib.explainedVariance.toArray(), rtol=1e-6)
+    theirs = mllib.pc.toArray().T
+    theirs *= np.sign(np.einsum("kd,kd->k", theirs, components[:12]))[:, None]
+    fit = fit_features(lake, result["backbone"], gold.count_groups(lake, result["backbone"]))
+    np.testing.assert_allclose(fit.pca.components[:12], theirs, atol=1e-6)
+
+
+def test_features_of_a_real_network_have_1280_numbers_and_as_many_components_as_photos_allow(lake):
+    write_features(lake, make_features(40), make_features(6, "Test"))
+    result = reduce(lake, k=39)
+    assert lake.read(SPECTRUM).count() == 39
+    assert_scores(lake, result)
+
+
+def test_k_is_a_count_or_a_share_of_variance(lake):
+    write_features(lake, make_features(30, d=40))
+    _, training = read_features(lake)
+    shares = np.cumsum(reference_pca(training)[0]) / training.var(axis=0, ddof=1).sum()
+    for share in (0.3, 0.8):
+        result = reduce(lake, k=share)
+        assert result["k"] == int((shares < share).sum()) + 1
+        assert result["model"].endswith(f"-k{result['k']}")
+    before = versions(lake)
+    assert reduce(lake, k=result["k"])["model"] == result["model"]
+    assert versions(lake) == before
+    with pytest.raises(FruitsError, match="k=30 is too large: the largest useful k is 29"):
+        reduce(lake, k=30)
+    assert versions(lake) == before
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ([], "no features; run `fruits silver` first"),
+        ([("Training", 1, {}), ("Test", 5, {})], "at least 2 Training photos"),
+        ([("Test", 5, {})], "at least 2 Training photos"),
+        ([("Training", 5, {"error": "unreadable photo"})], "at least 2 Training photos"),
+        ([("Training", 12, {})], "k=12 is too large: the largest useful k is 11 with 12 photos"),
+    ],
+)
+def test_too_few_photos_are_said_to_be(lake, tables, words):
+    if tables:
+        write_features(lake, *(make_features(n, split, d=20, **columns) for split, n, columns in tables))
+    with pytest.raises(FruitsError, match=words):
+        reduce(lake, k=12)
+    assert not lake.exists(PCA)
+
+
+def test_photos_all_alike_have_no_variance(lake):
+    photos = make_features(6, d=20)
+    features = [photos["features"][0]] * 6
+    write_features(lake, photos.set_column(5, photos.schema.field(5), [[each.as_py() for each in features]]))
+    with pytest.raises(FruitsError, match="the 6 photos all have the same features"):
+        reduce(lake)
+
+
+def test_photos_that_join_change_and_leave_test_are_projected_on_the_model_there_is(lake):
+    write_features(lake, make_features(20), make_features(6, "Test", seed=1))
+    first = reduce(lake)
+    old = dict(zip(*map(list, scores(lake, first["model"])), strict=True))
+    write_features(lake, make_features(4, "Test", seed=2), make_features(1, "Test", (None,), seed=3))
+    changed = make_features(1, "Test", seed=4, path=["Test/Apple/1-0.jpg"])
+    lake.merge(lake.spark.createDataFrame(changed), SILVER, ["path", "backbone"])
+    lake.delete(SILVER, "path = 'Test/Fig/1-1.jpg'")
+    before = versions(lake)
+    again = reduce(lake)
+    assert (again["model"], again["projected"], again["photos"]) == (first["model"], 6, 30)
+    assert_scores(lake, again)
+    paths, values = scores(lake, again["model"])
+    same = [path for path in paths if path in old and path != "Test/Apple/1-0.jpg"]
+    assert len(same) == 24
+    for path in same:
+        assert (values[paths.index(path)] == old[path]).all()
+    assert versions(lake)[SPECTRUM.name] == before[SPECTRUM.name]
+    lake.spark.sql(f"UPDATE {lake._sql_name(SILVER)} SET label = 'Pear' WHERE path = 'Test/Apple/1-0.jpg'").collect()
+    assert reduce(lake)["projected"] == 1
+    assert scores_of(lake, first["model"]).where("path = 'Test/Apple/1-0.jpg'").first()["label"] == "Pear"
+    before = versions(lake)
+    assert reduce(lake)["projected"] == 0
+    assert versions(lake) == before
+
+
+def test_rows_of_older_models_leave_and_the_champion_s_stay(lake, tmp_path):
+    tracked = {"tracking": f"sqlite:///{tmp_path}/mlflow.db"}
+    write_features(lake, make_features(12), make_features(4, "Test", seed=1))
+    champion = reduce(lake, **tracked)
+    store = tracking.open_tracking(settings_of(lake, **tracked))
+    assert tracking.promote(store, champion["model"], "first")["pca"] == "1"
+    write_features(lake, make_features(3, seed=2))
+    second = reduce(lake, **tracked)
+    assert second["model"] != champion["model"]
+    assert models(lake) == {champion["model"]: 16, second["model"]: 19}
+    third = reduce(lake, **tracked, k=2)
+    assert models(lake) == {champion["model"]: 16, third["model"]: 19}
+    assert reduce(lake, **tracked)["projected"] == 19  # k=3 once more: its run is there, its rows are not
+    assert models(lake) == {champion["model"]: 16, second["model"]: 19}
+    # A photo that left, or has another label now, leaves the champion's rows too.
+    lake.delete(SILVER, "path = 'Training/Apple/0-0.jpg'")
+    lake.spark.sql(f"UPDATE {lake._sql_name(SILVER)} SET label = 'Pear' WHERE path = 'Test/Apple/1-0.jpg'").collect()
+    last = reduce(lake, **tracked)
+    assert models(lake) == {champion["model"]: 14, last["model"]: 18}
+    assert_scores(lake, last)
+
+
+def test_without_tracking_only_the_latest_model_stays(lake):
+    write_features(lake, make_features(12))
+    first = reduce(lake)
+    write_features(lake, make_features(3, seed=2))
+    second = reduce(lake)
+    assert models(lake) == {second["model"]: 15}
+    assert first["model"] not in models(lake)
+    assert {row["model"] for row in lake.read(SPECTRUM).collect()} == {first["model"], second["model"]}
+
+
+def test_a_fit_is_recorded_once_tracking_is_back(lake, tmp_path, capsys, monkeypatch):
+    write_features(lake, make_features(12), make_features(2, "Test"))
+    result = reduce(lake, tracking=NOWHERE)
+    assert result["run_id"] is None
+    assert "tracking: off" in capsys.readouterr().err
+    assert_scores(lake, result)
+    before = versions(lake)
+    assert reduce(lake, tracking=NOWHERE)["run_id"] is None
+    assert versions(lake) == before
+    monkeypatch.setattr(tracking, "log_fit", tracking.tolerate("logging the fit")(lambda *_: 1 / 0))
+    assert reduce(lake, tracking=f"sqlite:///{tmp_path}/mlflow.db")["run_id"] is None
+    assert versions(lake) == before
+    monkeypatch.undo()
+    recorded = reduce(lake, tracking=f"sqlite:///{tmp_path}/mlflow.db")
+    assert {row["run_id"] for row in lake.read(SPECTRUM).collect()} == {recorded["run_id"]} != {None}
+    assert versions(lake) == before | {SPECTRUM.name: before[SPECTRUM.name] + 1}
+    store = tracking.open_tracking(settings_of(lake, tracking=f"sqlite:///{tmp_path}/mlflow.db"))
+    run = store.client.get_run(recorded["run_id"])
+    assert (run.info.status, run.data.params["photos_training"], run.data.params["k"]) == ("FINISHED", "12", "3")
+    assert run.data.metrics["cumulative_explained_variance_at_k"] == pytest.approx(result["explained"], rel=1e-12)
+    # A run with nothing new does not even open MLflow, and writes nothing.
+    before = versions(lake)
+    monkeypatch.setattr(tracking, "open_tracking", lambda *_: pytest.fail("MLflow was opened"))
+    assert reduce(lake, tracking=f"sqlite:///{tmp_path}/mlflow.db")["run_id"] == recorded["run_id"]
+    assert versions(lake) == before
+
+
+def test_a_lake_in_a_folder_mlflow_cannot_use_is_computed_all_the_same(spark, tmp_path, capsys):
+    lake = Lake(spark, str(tmp_path / "lake%20?"))
+    write_features(lake, make_features(8, d=30))
+    reduce(lake, tracking="")
+    write_features(lake, make_features(2, seed=1, d=30))
+    result = reduce(lake, tracking="")
+    assert models(lake) == {result["model"]: 10}
+    assert "rename the folder" in capsys.readouterr().err
+
+
+def test_scores_lost_after_a_kill_are_made_again(lake):
+    write_features(lake, make_features(12), make_features(2, "Test"))
+    result = reduce(lake)
+    lake.delete(PCA, "path LIKE '%/Fig/%'")
+    assert reduce(lake)["projected"] == 5
+    assert_scores(lake, result)
+    shutil.rmtree(Path(lake.location, SPECTRUM.name))
+    assert reduce(lake)["projected"] == 0
+    assert lake.read(SPECTRUM).count() == 11
+    assert models(lake) == {result["model"]: 14}

@@ -1,0 +1,175 @@
+"""Where a lake may be, and what each reading and writing of it does, in folders of any name, URIs and schemas."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fruits.errors import SettingError
+from fruits.platform.tables import Lake, Table, locate, quote
+
+FRUIT = Table("fruit", "name string, weight int", changes=True)
+ODD = "a b%20c #d é 'q' `t` \"w\""
+
+
+def put(lake, *rows, **options):
+    lake.append(lake.spark.createDataFrame(list(rows), FRUIT.schema), FRUIT, **options)
+
+
+def content(frame):
+    return sorted(tuple(row) for row in frame.select("name", "weight").collect())
+
+
+@pytest.fixture(params=["folder", "uri", "schema"])
+def lake(request, spark, tmp_path):
+    """One empty lake of each kind; every reading and writing is to be the same in all."""
+    if request.param == "folder":
+        yield Lake(spark, str(tmp_path / ODD))
+    elif request.param == "uri":
+        yield Lake(spark, f"file:{tmp_path}/lake of uri")
+    else:
+        # The schema's own place: tables of this test do not end up in the working directory.
+        spark.sql(f"CREATE SCHEMA spark_catalog.fruits_test LOCATION 'file:{tmp_path}/schema'")
+        yield Lake(spark, "spark_catalog.fruits_test")
+        spark.sql("DROP SCHEMA spark_catalog.fruits_test CASCADE")
+
+
+@pytest.mark.parametrize(
+    ("lake", "place"),
+    [
+        ("main.fruits", "main.fruits"),
+        ("my-catalog.fruits_2", "my-catalog.fruits_2"),
+        (" /data/lake/ ", "/data/lake"),
+        ("lake", "{here}/lake"),
+        ("./main.fruits", "{here}/main.fruits"),
+        ("../lake", "{above}/lake"),
+        ("s3://bucket/lake/", "s3://bucket/lake"),
+        ("abfss://c@account.dfs.core.windows.net/lake", "abfss://c@account.dfs.core.windows.net/lake"),
+        ("dbfs:/lake", "dbfs:/lake"),
+        ("file:/data/lake", "file:/data/lake"),
+    ],
+)
+def test_a_lake_is_a_schema_a_folder_or_a_uri(lake, place):
+    assert locate(lake) == place.format(here=Path.cwd(), above=Path.cwd().parent)
+
+
+def test_a_folder_with_a_dot_in_its_name_is_a_folder_once_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert locate("my.lake") == "my.lake"
+    Path("my.lake").mkdir()
+    assert locate("my.lake") == str(tmp_path / "my.lake")
+
+
+def test_a_lake_in_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ana")
+    assert locate("~/lake") == "/home/ana/lake"
+
+
+@pytest.mark.parametrize("lake", ["", "  ", "a.b.c", "https://x", "http://x/lake", "s3://", "s3:/", "file:///"])
+def test_a_lake_that_is_none_is_refused_with_a_way_out(lake):
+    with pytest.raises(SettingError, match=r"lake=.*(try main\.fruits|a lake is catalog\.schema)"):
+        locate(lake)
+
+
+@pytest.mark.parametrize("name", ["file", "file/lake"])
+def test_a_lake_that_is_or_is_under_a_file_is_refused(tmp_path, name):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(SettingError, match="is, or is under, a file"):
+        locate(str(tmp_path / name))
+
+
+def test_a_table_never_written_reads_as_an_empty_one(lake):
+    assert not lake.exists(FRUIT)
+    assert lake.version(FRUIT) is None
+    frame = lake.read(FRUIT)
+    assert (frame.columns, frame.collect()) == (["name", "weight"], [])
+    lake.delete(FRUIT, "weight = 1")
+    lake.merge(frame.select("name"), FRUIT, ["name"], delete=True)
+    lake.erase_history(FRUIT)
+    assert not lake.exists(FRUIT)
+
+
+def test_a_first_write_killed_before_its_commit_leaves_no_table(spark, tmp_path):
+    (tmp_path / "lake" / "fruit" / "_delta_log").mkdir(parents=True)
+    lake = Lake(spark, str(tmp_path / "lake"))
+    assert not lake.exists(FRUIT)
+    assert lake.read(FRUIT).collect() == []
+    put(lake, ("apple", 1), replace="name = 'apple'")
+    assert content(lake.read(FRUIT)) == [("apple", 1)]
+    assert content(lake.read_changes(FRUIT, -1, 0)) == [("apple", 1)]
+
+
+def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each(lake):
+    put(lake, ("apple", 1), ("fig", 2))
+    assert (lake.exists(FRUIT), lake.version(FRUIT)) == (True, 0)
+    put(lake, ("lime", 3))
+    assert content(lake.read(FRUIT)) == [("apple", 1), ("fig", 2), ("lime", 3)]
+    put(lake, ("apple", 10), ("apple", 11), replace="name = 'apple'")
+    assert content(lake.read(FRUIT)) == [("apple", 10), ("apple", 11), ("fig", 2), ("lime", 3)]
+    assert lake.version(FRUIT) == 2
+    changed = lake.spark.createDataFrame([("fig", 20), ("kiwi", 4), (None, 5)], FRUIT.schema)
+    lake.merge(changed, FRUIT, ["name"])
+    lake.merge(changed.limit(0), FRUIT, ["name"])
+    gone = lake.spark.createDataFrame([("apple",), ("pear",)], "name string")
+    lake.merge(gone, FRUIT, ["name"], delete=True)
+    assert sorted(map(str, content_of_nullable(lake))) == ["('fig', 20)", "('kiwi', 4)", "('lime', 3)", "(None, 5)"]
+    lake.delete(FRUIT, "weight >= 5")
+    assert content(lake.read(FRUIT)) == [("kiwi", 4), ("lime", 3)]
+    assert lake.version(FRUIT) == 5
+
+
+def content_of_nullable(lake):
+    return [tuple(row) for row in lake.read(FRUIT).collect()]
+
+
+def test_a_null_key_merges_with_itself(lake):
+    put(lake, (None, 1), ("fig", 2))
+    lake.merge(lake.spark.createDataFrame([(None, 10)], FRUIT.schema), FRUIT, ["name"])
+    assert sorted(content_of_nullable(lake), key=str) == [("fig", 2), (None, 10)]
+
+
+def test_removing_what_is_not_there_writes_no_version(lake):
+    put(lake, ("apple", 1))
+    lake.delete(FRUIT, "name = 'fig'")
+    lake.merge(lake.spark.createDataFrame([("fig",)], "name string"), FRUIT, ["name"], delete=True)
+    assert lake.version(FRUIT) == 0
+
+
+def test_an_older_version_and_the_changes_since_can_be_read(lake):
+    put(lake, ("apple", 1), ("fig", 2))
+    put(lake, ("lime", 3))
+    lake.merge(lake.spark.createDataFrame([("fig", 20)], FRUIT.schema), FRUIT, ["name"])
+    lake.delete(FRUIT, "name = 'apple'")
+    assert content(lake.read(FRUIT, version=1)) == [("apple", 1), ("fig", 2), ("lime", 3)]
+    changes = lake.read_changes(FRUIT, after=1, until=3).select("_change_type", "name", "weight").collect()
+    assert sorted(map(tuple, changes)) == [
+        ("delete", "apple", 1),
+        ("update_postimage", "fig", 20),
+        ("update_preimage", "fig", 2),
+    ]
+
+
+def test_erased_history_leaves_the_rows_and_only_the_files_they_need(lake, tmp_path):
+    put(lake, ("apple", 1), ("secret-fig", 2))
+    put(lake, ("lime", 3))
+    lake.delete(FRUIT, "name = 'secret-fig'")
+    assert holding(tmp_path, b"secret-fig")
+    lake.erase_history(FRUIT)
+    assert content(lake.read(FRUIT)) == [("apple", 1), ("lime", 3)]
+    assert not holding(tmp_path, b"secret-fig")
+    properties = lake.spark.sql(f"SHOW TBLPROPERTIES {lake._sql_name(FRUIT)}").collect()
+    assert "delta.deletedFileRetentionDuration" not in {row["key"] for row in properties}
+
+
+def holding(folder, text):
+    """Data files, those of the change feed included, that hold a text."""
+    return [file for file in folder.rglob("*.parquet") if "_delta_log" not in file.parts and text in file.read_bytes()]
+
+
+def test_a_quoted_text_is_the_same_text_in_sql(spark):
+    for text in ("it's", 'a "b"', "back\\slash", "\\'", "é %_ # `x`", "two\nlines"):
+        assert spark.sql(f"SELECT {quote(text)} AS text").first()["text"] == text
+
+
+def test_nothing_is_written_where_the_command_runs():
+    assert not [name for name in os.listdir() if name.startswith(("fruits_test", "metastore"))]
