@@ -1,7 +1,8 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Bronze
-# MAGIC Photos to `bronze_images`: a row per file, its label from its folder, its bytes unaltered. Only new and changed files are read.
+# MAGIC Photos to `bronze_images`: a row per file, its label from its folder, its bytes unaltered.
+# MAGIC Only new and changed files are read.
 
 # COMMAND ----------
 

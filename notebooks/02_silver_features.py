@@ -1,7 +1,8 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Silver
-# MAGIC `bronze_images` to `silver_features`: 1280 numbers per photo, or an error in words. The network sees each content once.
+# MAGIC `bronze_images` to `silver_features`: 1280 numbers per photo, or an error in words.
+# MAGIC The network sees each content once.
 
 # COMMAND ----------
 

@@ -1,7 +1,8 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Gold
-# MAGIC `silver_features` to `gold_pca`: k scores per photo, the spectrum in `gold_spectrum`, the fitted model in MLflow.
+# MAGIC `silver_features` to `gold_pca`: k scores per photo.
+# MAGIC The spectrum goes to `gold_spectrum`, the fitted models go to MLflow.
 
 # COMMAND ----------
 

@@ -173,8 +173,10 @@ def test_the_folder_named_as_a_uri_is_the_same_folder_and_writes_nothing(spark, 
 def test_a_folder_of_any_name_is_taken_by_that_name(spark, tmp_path, name):
     (tmp_path / name / "Apple").mkdir(parents=True)
     (tmp_path / name / "Apple" / "1.jpg").write_bytes(b"1")
+    (tmp_path / name / "Apple" / "empty é%20.jpg").touch()  # Spark's own listing leaves these out
     for images in (f"{tmp_path / name}/", f"file:{tmp_path}/x/../{name}", f"file://{tmp_path}//{name}//"):
-        assert [row.path for row in list_photos(spark, locate_photos(images)).collect()] == ["Apple/1.jpg"]
+        listed = {row.path: row.length for row in list_photos(spark, locate_photos(images)).collect()}
+        assert listed == {"Apple/1.jpg": 1, "Apple/empty é%20.jpg": 0}
 
 
 def test_only_new_and_changed_files_are_opened(spark, place):

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from features import make_features, read_features, reference_pca, settings_of, versions, write_features
 
@@ -77,7 +78,7 @@ def test_spectrum_and_scores_equal_those_of_numpy_and_of_mllib(lake):
     )
     mllib = MllibPca(k=12, inputCol="x", outputCol="scores").fit(vectors)
     np.testing.assert_allclose(spectrum["explained_variance_ratio"][:12], mllib.explainedVariance.toArray(), rtol=1e-6)
-    theirs = mllib.pc.toArray().T
+    theirs = mllib.pc.toArray().T.copy()
     theirs *= np.sign(np.einsum("kd,kd->k", theirs, components[:12]))[:, None]
     fit = fit_features(lake, result["backbone"], gold.count_groups(lake, result["backbone"]))
     np.testing.assert_allclose(fit.pca.components[:12], theirs, atol=1e-6)
@@ -126,8 +127,8 @@ def test_too_few_photos_are_said_to_be(lake, tables, words):
 
 def test_photos_all_alike_have_no_variance(lake):
     photos = make_features(6, d=20)
-    features = [photos["features"][0]] * 6
-    write_features(lake, photos.set_column(5, photos.schema.field(5), [[each.as_py() for each in features]]))
+    features = pa.array([photos["features"][0].as_py()] * 6, photos["features"].type)
+    write_features(lake, photos.set_column(photos.schema.get_field_index("features"), "features", features))
     with pytest.raises(FruitsError, match="the 6 photos all have the same features"):
         reduce(lake)
 

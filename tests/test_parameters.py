@@ -67,7 +67,9 @@ def test_command_line_and_widgets_give_the_same_settings():
 
 
 def test_an_option_may_be_spelt_with_underscores_as_a_job_parameter():
-    assert parameters.read(None, ["--k_values", "3,4", "--input_size", "64"]) == Settings(k_values=(3, 4), input_size=64)
+    assert parameters.read(None, ["--k_values", "3,4", "--input_size", "64"]) == Settings(
+        k_values=(3, 4), input_size=64
+    )
 
 
 def test_widgets_show_the_defaults_and_untouched_they_are_the_defaults():

@@ -214,7 +214,8 @@ def _follow_changes(
                     states[split, labelled] = combine(state, moments)
     # Whatever it is: a file the feed needs and VACUUM took is Py4J's error in classic Spark, Spark's own in Connect.
     except Exception as error:
-        report(f"gold: the change feed does not help ({str(error).splitlines()[0][:120]}); reading all features")
+        reason = error if isinstance(error, ValueError) else type(error).__name__
+        report(f"gold: the change feed does not help ({reason}); reading all features")
         return None
     return states
 

@@ -6,6 +6,7 @@ import posixpath
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -24,6 +25,7 @@ BRONZE = Table(
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
 PHOTOS_PER_FILE = 512  # packed together, a listing of bronze and a scan of it cost a file's price 512 times less
 BYTES_PER_FILE = 64 * 2**20
+SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:/+")
 
 
 def ingest_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
@@ -109,10 +111,10 @@ def scan_photos(spark: SparkSession, root: str) -> DataFrame:
 
 
 def list_photos(spark: SparkSession, root: str) -> DataFrame:
-    """List photos without opening them: path under the root, uri, length, modification_time."""
+    """List photos without opening them: path under the root, uri, length, modification_time (null if it is empty)."""
     try:
         photos = scan_photos(spark, root)
-        _ = photos.schema  # Spark Connect looks for the folder only when asked something
+        names = photos.inputFiles()
     except Exception as error:
         if "PATH_NOT_FOUND" in str(error):
             raise SettingError(
@@ -120,19 +122,31 @@ def list_photos(spark: SparkSession, root: str) -> DataFrame:
             ) from None
         raise
     # Without its content a file costs nothing to "read", a task costs some: few tasks.
-    return photos.select(
+    listing = photos.select(
         relative_path(F.col("path"), root).alias("path"),
         F.col("_metadata.file_path").alias("uri"),  # percent-encoded, and the one name a filter prunes files by
         "length",
         F.col("modificationTime").alias("modification_time"),
     ).coalesce(4)
+    if listing.count() == len(names):
+        return listing
+    # Spark gives no row for a file of 0 bytes, but names it.
+    filled = {row["path"] for row in listing.select("path").collect()}
+    paths = {SCHEME.sub("/", unquote(name))[_prefix_length(root) :]: name for name in names}
+    rows = [(path, name.replace("file:///", "file:/"), 0, None) for path, name in paths.items() if path not in filled]
+    empty = spark.createDataFrame(rows, "path string, uri string, length bigint, modification_time timestamp")
+    return listing.union(empty)
 
 
 def relative_path(path: Column, root: str) -> Column:
     """Name a file from the photo root on; `path` is a full URI whose scheme may be spelt otherwise than the root's."""
-    plain = F.regexp_replace(path, r"^[A-Za-z][A-Za-z0-9+.-]*:/+", "/")
-    start = len(re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*:/+", "/", root).rstrip("/")) + 2
-    return F.substring(plain, start, 2**31 - 1 - start)
+    start = _prefix_length(root) + 1
+    return F.substring(F.regexp_replace(path, SCHEME.pattern, "/"), start, 2**31 - 1 - start)
+
+
+def _prefix_length(root: str) -> int:
+    """Count the characters before a file's path under the root, its scheme left out."""
+    return len(SCHEME.sub("/", root).rstrip("/")) + 1
 
 
 def label_of(path: Column) -> Column:
@@ -212,7 +226,10 @@ def _record_unread(lake: Lake, todo: pd.DataFrame, settings: Settings) -> int:
 
     The files are taken as they were listed: one that vanished since is in no new listing.
     """
-    listed = todo[["path", "length", "micros"]].astype({"length": "int64", "micros": "int64"})
+    listed = [
+        (path, int(length), None if pd.isna(micros) else int(micros))
+        for path, length, micros in zip(todo["path"], todo["length"], todo["micros"], strict=True)
+    ]
     wanted = lake.spark.createDataFrame(listed, "path string, length bigint, micros bigint")
     unread = wanted.join(lake.read(BRONZE).select("path"), "path", "leftanti")
     too_large = F.format_string(f"%d bytes, more than max_bytes={settings.max_bytes}", "length")
@@ -224,7 +241,10 @@ def _record_unread(lake: Lake, todo: pd.DataFrame, settings: Settings) -> int:
         nothing.alias("sha256"),
         label_of(F.col("path")).alias("label"),
         split_of(F.col("path"), nothing, settings.test_fraction).alias("split"),
-        F.when(F.col("length") > settings.max_bytes, too_large).otherwise("file could not be read").alias("error"),
+        F.when(F.col("length") > settings.max_bytes, too_large)
+        .when(F.col("length") == 0, "empty file")
+        .otherwise("file could not be read")
+        .alias("error"),
         nothing.cast("binary").alias("content"),
     )
     errors = rows.count()

@@ -120,10 +120,10 @@ def compute_features(photos: DataFrame, backbone: str, network: bytes, size: int
     Returns:
         Rows of silver_features, lazily: every action on them runs the network again, so write them once.
     """
-    return photos.mapInArrow(_featuriser(backbone, network, size), SILVER.schema)
+    return photos.mapInArrow(make_featuriser(backbone, network, size), SILVER.schema)
 
 
-def _featuriser(
+def make_featuriser(
     backbone: str, network: bytes, size: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def featurise(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

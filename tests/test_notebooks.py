@@ -1,0 +1,112 @@
+"""The notebooks, unchanged: as Databricks runs them, by python and by spark-submit."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TINY, photo_set
+from test_parameters import Dbutils
+
+from fruits.bronze import BRONZE
+from fruits.compare import COMPARISON
+from fruits.gold import PCA
+from fruits.platform.session import DELTA_PACKAGE, SPARK_HAS
+from fruits.platform.tables import Lake
+from fruits.silver import SILVER
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NAMES = ["01_bronze_images", "02_silver_features", "03_gold_pca", "04_compare_k"]
+# Spark's own defaults are for large clusters: 200 tasks per shuffle, 50 per table snapshot.
+SMALL = {
+    "spark.master": "local[2]",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.ui.enabled": "false",
+    "spark.jars.packages": DELTA_PACKAGE,
+    "spark.jars.excludes": SPARK_HAS,
+}
+
+
+def test_there_are_four_and_they_run_in_the_order_of_their_names():
+    assert sorted(file.stem for file in FOLDER.glob("*.py")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_a_title_its_settings_one_call_and_one_look(name):
+    text = (FOLDER / f"{name}.py").read_text()
+    cells = text.split("\n# COMMAND ----------\n")
+    assert text.startswith("# Databricks notebook source\n# MAGIC %md\n# MAGIC # ")
+    assert [len(cell.strip().splitlines()) <= 6 for cell in cells] == [True] * 6
+    assert "parameters.read(globals().get(" in cells[2]
+    assert "summary = " in cells[3]
+    assert cells[4].rstrip().endswith(")")
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_all_four_run_in_order_as_databricks_runs_them(spark, place, capsys):
+    here = place(photo_set(labels=2, training=4), k="3", k_values="2,4")
+    job = {name: str(getattr(here.settings, name)) for name in ("images", "lake", "weights", "tracking", "k")}
+    results = []
+    for name in NAMES:
+        text = (FOLDER / f"{name}.py").read_text()
+        dbutils = Dbutils(**job, k_values="2,4")
+        exec(compile(text, f"{name}.py", "exec"), {"spark": spark, "dbutils": dbutils, "display": print})
+        results.append(json.loads(dbutils.result))
+    bronze, silver, gold, comparison = results
+    assert (bronze["new"], silver["computed"], gold["projected"], gold["k"]) == (12, 12, 12, 3)
+    assert [row["k"] for row in comparison["rows"]] == [2, 3, 4]
+    lake = Lake(spark, here.settings.lake)
+    assert [lake.read(table).count() for table in (BRONZE, SILVER, PCA, COMPARISON)] == [12, 12, 12, 3]
+    shown = capsys.readouterr().out
+    assert "'new': 12" in shown
+    assert "reconstruction_error_test" in shown
+
+
+@pytest.mark.slow
+def test_two_by_python_and_by_spark_submit(spark, place):
+    """Bronze by python, which starts a small Spark of its own; silver by spark-submit, which brings its own."""
+    here = place(photo_set(labels=2, training=2, test=1))
+    options = ["--images", here.images, "--lake", here.lake, "--weights", TINY, "--tracking", "none"]
+    ran = by_python("01_bronze_images", *options)
+    assert ran.returncode == 0, ran.stderr
+    assert "'new': 6" in ran.stdout
+    ran = by_spark_submit("02_silver_features", *options)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "'computed': 6" in ran.stdout
+    assert Lake(spark, str(here.lake)).read(SILVER).where("size(features) = 1280").count() == 6
+
+
+def test_a_wrong_setting_is_one_line_and_status_2(tmp_path):
+    ran = by_python("03_gold_pca", "--lake", tmp_path / "lake", "--k", "1281")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert (
+        ran.stderr
+        == "fruits: k=1281 is neither a count from 1 to 1280 nor a share between 0 and 1; try k=128 or k=0.95\n"
+    )
+
+
+@pytest.mark.slow
+def test_a_setting_found_wrong_by_the_step_is_one_line_and_status_2(tmp_path):
+    ran = by_python("01_bronze_images", "--images", tmp_path / "none", "--lake", tmp_path / "lake")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("fruits: images=")
+    assert ran.stderr.count("\n") == 1
+
+
+def by_python(name: str, *options: object) -> subprocess.CompletedProcess:
+    return run(sys.executable, FOLDER / f"{name}.py", *options)
+
+
+def by_spark_submit(name: str, *options: object) -> subprocess.CompletedProcess:
+    confs = [part for pair in SMALL.items() for part in ("--conf", "=".join(pair))]
+    return run(Path(sys.executable).with_name("spark-submit"), *confs, FOLDER / f"{name}.py", *options)
+
+
+def run(*command: object) -> subprocess.CompletedProcess:
+    """Run a command from elsewhere, classic: a second Connect server would want the port of the first."""
+    environment = {name: text for name, text in os.environ.items() if name != "SPARK_REMOTE"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment)
