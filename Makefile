@@ -33,7 +33,7 @@ run: java $(STAMP) ## photos to PCA and a comparison of k: make run IMAGES=… [
 
 test: java $(STAMP) lint ## every test, on classic Spark and on Spark Connect
 	$(BIN)/pytest
-	SPARK_REMOTE='local[2]' $(BIN)/pytest
+	SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark
 
 test-fast: java $(STAMP) ## the quick tests, on classic Spark
 	$(BIN)/pytest -m 'not slow'

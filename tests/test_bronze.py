@@ -34,6 +34,7 @@ ODD_LABELS = (
     "back\\slash",
     "apple: green",
     "$5",
+    "${spark.app.name}",
     "🍎",
 )
 OTHERS = {  # path: label

@@ -122,7 +122,8 @@ def test_wrong_use_is_one_line_and_status_2_before_spark_starts(fruits, tmp_path
 
 @pytest.mark.usefixtures("no_spark")
 @pytest.mark.parametrize("command", ["status", "ui"])
-def test_a_lake_that_was_never_written_is_one_line_and_status_1(fruits, tmp_path, command):
+def test_a_lake_that_was_never_written_is_one_line_and_status_1(fruits, tmp_path, monkeypatch, command):
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("a server was started"))
     lake = tmp_path / "lake"
     for _ in range(2):  # not there; there and empty
         status, out, err = fruits(command, "--lake", lake)
@@ -220,7 +221,7 @@ def test_run_does_the_steps_in_order_and_a_step_does_its_own(fruits, place, monk
         assert re.fullmatch(rf"{step}: done in 0\.\d s\n", err)
 
 
-def test_run_again_and_forget_say_what_happened(spark, fruits, place):
+def test_run_and_run_again_say_what_happened(spark, fruits, place):
     here = place(photo_set(labels=2, training=4))
     options = ["--images", here.images, "--lake", here.lake, "--weights", TINY, "--tracking", "none"]
     options += ["--k", "3", "--k-values", "2"]
@@ -239,12 +240,15 @@ def test_run_again_and_forget_say_what_happened(spark, fruits, place):
     assert re.match(r"gold      k=3 explains \d+\.\d% of the variance, 0 photos projected", lines[4])
     assert sum("<- recommended" in line for line in lines) == 1
 
-    status, out, _ = fruits("forget", "--lake", here.lake, "Test/Fruit 0/4.jpg", "Test/Fruit 0/none.jpg")
-    assert status == 1
-    assert out.splitlines()[:3] == [
-        f"1 row erased from {name}" for name in ("bronze_images", "silver_features", "gold_pca")
-    ]
-    assert "not found: Test/Fruit 0/none.jpg" in out
+
+def test_a_photo_that_no_table_had_is_status_1_and_said(fruits, tmp_path, monkeypatch):
+    monkeypatch.setattr("fruits.platform.session.open_session", lambda: "a session")
+    monkeypatch.setattr("fruits.forget.forget_photos", lambda *_: {"erased": {"gold_pca": 1}, "not_found": asked[1:]})
+    for asked, expected in ((["a.jpg"], 0), (["a.jpg", "b.jpg"], 1)):
+        status, out, _ = fruits("forget", "--lake", tmp_path, *asked)
+        assert (status, "not found: b.jpg" in out) == (expected, bool(expected))
+        status, out, _ = fruits("forget", "--lake", tmp_path, *asked, "--json")
+        assert (status, json.loads(out)["not_found"]) == (expected, asked[1:])
 
 
 def test_a_step_whose_input_is_missing_says_what_to_run_first(spark, fruits, tmp_path):
@@ -333,6 +337,9 @@ def test_run_and_status_as_a_person_types_them(fruits_command, place, tmp_path):
     assert said.returncode == 0
     assert said.stderr == ""
     assert re.search(r"^fruits_pca +1  champion", said.stdout, re.M)
+    # Delta itself prints what it deleted.
+    forgot = fruits("forget", "Test/Fruit 0/4.jpg", "--json")
+    assert json.loads(forgot.stdout)["erased"]["gold_pca"] == 1
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from conftest import TINY, photo_set
 from deltalake import DeltaTable
 from features import reference_pca
@@ -60,7 +61,7 @@ def check(images, lake, store, result, k, ks):
         split, label, _ = path.split("/")
         for row in (bronze.loc[path], silver.loc[path]):
             assert (row["sha256"], row["split"], row["label"]) == (hashlib.sha256(content).hexdigest(), split, label)
-            assert row["error"] is None
+            assert pd.isna(row["error"])
     features = np.array(
         [extract_features(TINY.read_bytes(), decode_photo(contents[path], 32)[0]) for path in silver.index]
     )

@@ -34,6 +34,7 @@ SMALL = {
     "--k 0.95": "--k 3",
     "--k 128": "--k 3",
     "--k-values 8,32,128": "--k-values 2,3",
+    "fruits ui --lake ./lake": "fruits ui --lake ./lake --port 0",
     "k=64, k_values=[8, 32, 64]": "k=3, k_values=[2, 3]",
 }
 
@@ -159,3 +160,8 @@ def test_the_tree_is_the_tree():
         assert (ROOT / "notebooks" / name).is_file()
     for name in re.findall(r"\]\((\w+\.md)\)", README):
         assert (ROOT / name).is_file()
+
+
+def test_contributing_lists_the_targets_there_are():
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
+    assert re.findall(r"^\| `make ([a-z-]+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.M) == targets

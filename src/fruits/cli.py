@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import logging
 import os
+import signal
 import sys
 import time
 import traceback
@@ -130,7 +132,16 @@ def _open(settings: Settings) -> Any:
     from fruits.platform.tables import locate
 
     locate(settings.lake)
-    return open_session()
+    spark = open_session()
+    # Spark's own answer to Ctrl-C calls the JVM, perhaps in the middle of a call to it: a page of traces. The JVM ends
+    # with this process anyway. And what py4j then logs is no news.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    logging.getLogger().addFilter(_is_news)
+    return spark
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return "while sending command" not in record.getMessage()
 
 
 def _status(arguments: argparse.Namespace) -> dict[str, Any]:

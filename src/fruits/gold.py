@@ -87,7 +87,7 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     else:
         fit = fit_features(lake, backbone, groups)
         cumulative = fit.pca.cumulative_explained_variance_ratio
-    k = choose_k(cumulative, settings.k)
+    k = choose_k(fit.pca if fit else cumulative, settings.k)
     model = f"{name}-k{k}"
     run_id = kept[model]["run_id"] if model in kept else None
     store = None if run_id else tracking.open_tracking(settings)

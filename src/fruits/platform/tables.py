@@ -159,5 +159,5 @@ class Lake:
 
 
 def quote(text: str) -> str:
-    r"""Write a text as a SQL literal; a backslash and a quote are the only characters that need care."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    r"""Write a text as a SQL literal: backslash and quote escaped, and `$`, since Spark fills `${name}` in anywhere."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024") + "'"
