@@ -94,8 +94,9 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     projected = 0
     if model not in kept or fingerprint(_comparable(scores_of(lake, model))) != fingerprint_of(groups):
         fit = fit or fit_features(lake, backbone, groups)
+        is_first = not lake.exists(PCA)
         projected = _project_missing(lake, backbone, fit.pca, k, model)
-        older = _older_models(lake, store, settings, model)
+        older = [] if is_first else _older_models(lake, store, settings, model)
         if older:
             lake.delete(PCA, f"model IN ({', '.join(map(quote, older))})")
     if store is not None:
@@ -192,11 +193,10 @@ def _projector(pca: Pca, k: int, model: str) -> Callable[[Iterable[pa.RecordBatc
 
 def _project_missing(lake: Lake, backbone: str, pca: Pca, k: int, model: str) -> int:
     """Bring gold_pca of one model up to date with silver_features. Returns the number of new rows."""
-    _prune(lake)
     features = with_features(features_of(lake, backbone))
-    have = scores_of(lake, model).select("path")
-    if not have.isEmpty():
-        features = features.join(have, "path", "leftanti")
+    if lake.exists(PCA):
+        _prune(lake)
+        features = features.join(scores_of(lake, model).select("path"), "path", "leftanti")
     new = features.count()
     if new:
         lake.append(project_photos(features.select(FEATURES), pca, k, model), PCA)

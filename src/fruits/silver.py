@@ -30,7 +30,7 @@ ARROW = pa.schema(
     ]
 )
 ROWS_PER_BATCH = 256  # 1.3 MB of features leave the worker at a time, whatever came in
-FIRST_CHUNK = 2000  # small, so that rate and time left are known early; chunks then double up to the setting
+FIRST_CHUNK = 2000  # small, so that rate and time left are known early; chunks then grow fourfold up to the setting
 
 
 def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
@@ -206,7 +206,7 @@ def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> 
         wanted = wanted.hint("broadcast")
         photos = lake.read(BRONZE).where(bounds).join(wanted, ["path", "sha256"], "leftsemi")
         lake.append(compute_features(photos, backbone.id, network, backbone.input_size), SILVER)
-        start, size = start + len(chunk), min(2 * size, limit)
+        start, size = start + len(chunk), min(4 * size, limit)
         # Counted in what is written: counting the plan again would run the network again.
         progress.add(len(chunk), count_features(lake, backbone.id)["errors"] - errors - progress.errors)
 
