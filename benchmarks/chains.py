@@ -1,8 +1,8 @@
 """Our chain beside the usual one, photos to projected table, in one run: `python benchmarks/chains.py --help`.
 
 The usual chain is what most public projects do, with features saved before the PCA, which most forget: binaryFile, 20
-partitions, Keras' predict in an iterator pandas UDF, parquet, MLlib's PCA, parquet. Ours is bronze, silver and gold without
-tracking. Each run is a process of its own; the network of ours is made once, before, and kept.
+partitions, Keras' predict in an iterator pandas UDF, parquet, MLlib's PCA, parquet. Ours is bronze, silver and gold
+without tracking. Each run is a process of its own; the network of ours is made once, before, and kept.
 """
 
 import argparse

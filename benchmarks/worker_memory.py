@@ -1,4 +1,4 @@
-"""Peak memory of the process that runs the network, by photos per partition: `python benchmarks/worker_memory.py --help`."""
+"""Peak memory of the process that runs the network, by photos per partition; `--help` says more."""
 
 import argparse
 import multiprocessing
