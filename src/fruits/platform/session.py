@@ -111,17 +111,20 @@ def _driver_memory() -> int:
 
 @contextmanager
 def _spark_log() -> Iterator[str]:
-    """Let the JVM and its workers inherit a file as standard error: their noise is not the user's, but is kept."""
+    """Let the JVM and its workers inherit a file as output: their noise is not the user's, but is kept."""
     path = Path(tempfile.gettempdir()) / f"fruits-spark-{os.getpid()}.log"
+    sys.stdout.flush()
     sys.stderr.flush()
-    console = os.dup(2)
+    kept = os.dup(1), os.dup(2)
     with path.open("ab") as log:
+        os.dup2(log.fileno(), 1)  # Delta's VACUUM prints there
         os.dup2(log.fileno(), 2)
     try:
         yield str(path)
     finally:
-        os.dup2(console, 2)
-        os.close(console)
+        for number, console in zip((1, 2), kept, strict=True):
+            os.dup2(console, number)
+            os.close(console)
         with suppress(OSError):
             if path.stat().st_size == 0:
                 path.unlink()

@@ -38,7 +38,7 @@ def locate(lake: str) -> str:
         SettingError: neither catalog.schema, nor a folder, nor a URI.
     """
     lake = lake.strip()
-    if SCHEMA.fullmatch(lake) and not Path(lake).is_dir():
+    if SCHEMA.fullmatch(lake) and not Path(lake).exists():
         return lake
     if not lake or re.match(r"https?:", lake) or re.fullmatch(r"[\w+.-]+:/+", lake):
         raise SettingError(f"lake={lake!r} is no place for tables; try main.fruits, ./lake or s3://bucket/lake")
