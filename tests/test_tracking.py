@@ -331,7 +331,7 @@ from fruits.platform import tracking
 from fruits.settings import Settings
 opened = tracking.open_tracking(Settings(lake=sys.argv[1], tracking="none"))
 assert opened is None and tracking.find_run(opened, "m") is None and tracking.log_fit(opened, None) is None
-assert tracking.promote(opened, "m", "always") is None and tracking.champion_model(opened) is None
+assert tracking.promote(opened, "m", "always") is None and tracking.champion_model(opened) == tracking.UNKNOWN
 assert tracking.log_comparison(opened, None, [], 4) is None
 assert tracking.list_models(opened) == tracking.last_runs(opened) == []
 assert "mlflow" not in sys.modules

@@ -67,12 +67,14 @@ def compare_components(spark: SparkSession, settings: Settings) -> dict[str, Any
     if not scored:
         rows = score_components(lake, backbone, fit_features(lake, backbone, groups), ks)
     if store is not None:
-        _record_rows(store, run_id, rows)
+        run_id = run_id if _record_rows(store, run_id, rows) else None
         promoted = tracking.promote(store, model, settings.promote)
         if promoted:
             lake.delete(PCA, f"model <> {quote(model)}")  # the champion's, until now
-    if not scored or (store is not None and recorded != run_id):
-        _save_rows(lake, model, mark, run_id if store else None, rows)
+    else:
+        run_id = recorded if scored else None
+    if not scored or recorded != run_id:
+        _save_rows(lake, model, mark, run_id, rows)
     recommended = [row["k"] for row in rows if row["recommended"]]
     return {
         "model": model,
@@ -183,14 +185,14 @@ def _accuracy(counts: dict[str, dict[str, np.ndarray]], split: str, classifier: 
     return float(counts[split][classifier][place] / counts[split]["photos"][0])
 
 
-def _record_rows(store: tracking.Tracking, run_id: str, rows: Sequence[dict[str, Any]]) -> None:
+def _record_rows(store: tracking.Tracking, run_id: str, rows: Sequence[dict[str, Any]]) -> bool | None:
     # Here, since a run without tracking needs no matplotlib.
     from fruits.views.plots import plot_accuracy_by_k
 
     recommended = next((row["k"] for row in rows if row["recommended"]), None)
     measured = [{name: value for name, value in row.items() if name != "recommended"} for row in rows]
     figures = [] if recommended is None else [("accuracy_by_k", plot_accuracy_by_k(rows, recommended))]
-    tracking.log_comparison(store, run_id, measured, recommended, figures)
+    return tracking.log_comparison(store, run_id, measured, recommended, figures)
 
 
 def _kept_rows(lake: Lake, model: str, mark: int) -> tuple[list[dict[str, Any]], str | None]:

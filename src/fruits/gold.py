@@ -220,9 +220,8 @@ def _older_models(lake: Lake, store: tracking.Tracking | None, settings: Setting
     older = [row["model"] for row in lake.read(PCA).select("model").distinct().collect() if row["model"] != model]
     if not older or not _is_tracked(settings):
         return older
-    store = store or tracking.open_tracking(settings)
-    champion = tracking.champion_model(store)
-    return [] if store is None else [each for each in older if each != champion]
+    champion = tracking.champion_model(store or tracking.open_tracking(settings))
+    return [] if champion == tracking.UNKNOWN else [each for each in older if each != champion]
 
 
 def _is_tracked(settings: Settings) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 __all__ = [
+    "UNKNOWN",
     "FitRecord",
     "Tracking",
     "champion_model",
@@ -35,6 +36,7 @@ CHAMPION = "champion"
 PARENT_TAG = "mlflow.parentRunId"
 RECOMMENDED_TAG = "recommended"
 BATCH = 1000  # metrics MLflow takes in one call
+UNKNOWN = "?"  # a champion that could not be asked for; no model has this name
 
 
 @tolerate("looking for the run")
@@ -80,7 +82,7 @@ def log_comparison(
     rows: Sequence[Mapping[str, Any]],
     recommended_k: int | None,
     figures: Sequence[tuple[str, "Figure"]] = (),
-) -> None:
+) -> bool | None:
     """Record one run per compared k below the run of the fit. What is recorded already is only brought up to date.
 
     Args:
@@ -89,9 +91,12 @@ def log_comparison(
         rows: one per k: `k` and any numbers, None where there is none.
         recommended_k: which of them is recommended, if one is.
         figures: pairs of a name and a figure, for the parent run.
+
+    Returns:
+        True once all is recorded, None if it could not be.
     """
     if run_id is None:
-        return
+        return None
     below = _search(tracking, f"tags.`{PARENT_TAG}` = '{run_id}'")
     known = {run.data.params.get("k"): run for run in below if run.info.status == "FINISHED"}
     for run in below:
@@ -102,6 +107,7 @@ def log_comparison(
     if recommended_k is not None:
         tracking.client.set_tag(run_id, "recommended_k", recommended_k)
     _log_figures(tracking, run_id, figures)
+    return True
 
 
 @tolerate("listing runs", empty=list)
@@ -152,9 +158,9 @@ def promote(tracking: Tracking, model: str, mode: str) -> dict[str, str] | None:
     return promoted
 
 
-@tolerate("looking for the champion")
+@tolerate("looking for the champion", empty=lambda: UNKNOWN)
 def champion_model(tracking: Tracking) -> str | None:
-    """Give the model id of the champion, None if there is none."""
+    """Give the model id of the champion, None if there is none, UNKNOWN if the store could not be asked."""
     champion = _champion(tracking)
     return champion.tags.get(MODEL_TAG) if champion else None
 
