@@ -107,6 +107,7 @@ def by_spark_submit(name: str, *options: object) -> subprocess.CompletedProcess:
 
 def run(*command: object) -> subprocess.CompletedProcess:
     """Run a command from elsewhere, classic: a second Connect server would want the port of the first."""
-    environment = {name: text for name, text in os.environ.items() if name != "SPARK_REMOTE"}
+    # A Connect session leaves more names than SPARK_REMOTE behind.
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("SPARK_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     return subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment)
