@@ -60,9 +60,9 @@ def test_a_folder_with_a_dot_in_its_name_is_a_folder_once_it_is_there(tmp_path, 
     assert locate("my.lake") == str(tmp_path / "my.lake")
 
 
-def test_a_lake_in_the_home_folder(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/ana")
-    assert locate("~/lake") == "/home/ana/lake"
+def test_a_lake_in_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert locate("~/lake") == f"{tmp_path}/lake"
 
 
 @pytest.mark.parametrize("lake", ["", "  ", "a.b.c", "https://x", "http://x/lake", "s3://", "s3:/", "file:///"])
