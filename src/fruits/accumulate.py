@@ -91,6 +91,8 @@ def refresh_moments(lake: Lake, backbone: str, groups: list[Group]) -> list[Grou
         moments = _follow_changes(lake, backbone, old, groups, since, version)
     if moments is None:
         rows = with_features(lake.read(SILVER, version).where(F.col("backbone") == backbone))
+        if sum(group.photos for group in groups) <= FAN_IN * BLOCK:
+            rows = rows.coalesce(FAN_IN)
         moments = collect_moments(rows.withColumn("gone", F.lit(False)))
         moments = {(split, labelled): state for (split, labelled, _), state in moments.items()}
     groups = [replace(group, moments=moments[_key(group)]) for group in groups]

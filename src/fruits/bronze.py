@@ -23,8 +23,9 @@ BRONZE = Table(
     "error string, content binary",
 )
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
-PHOTOS_PER_FILE = 512  # packed together, a listing of bronze and a scan of it cost a file's price 512 times less
+PHOTOS_PER_FILE = 256  # packed together, a listing of bronze and a scan of it cost a file's price 256 times less
 BYTES_PER_FILE = 64 * 2**20
+FILES = 16  # at least, of no less than 32 photos each: silver's tasks are whole files, and few large ones are unequal
 SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:/+")
 
 
@@ -62,17 +63,16 @@ def ingest_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
             f"no photo under images={settings.images!r}; photos end in {', '.join(EXTENSIONS)} "
             "and lie as [<split>/]<label>/<file>"
         )
-    progress = Progress("bronze", len(todo))
+    progress, written = Progress("bronze", len(todo)), 0
+    photos = scan_photos(spark, root)
     for status, files in todo.groupby("status", sort=True):
         for start in range(0, len(files), settings.chunk):
             chunk = files.iloc[start : start + settings.chunk]
-            rows = read_photos(scan_photos(spark, root), root, chunk, known_before == 0, settings)
+            rows = read_photos(photos, root, chunk, known_before == 0, settings)
             replace = f"path IN ({', '.join(map(quote, chunk['path']))})" if status == "changed" else None
-            lake.append(rows, BRONZE, replace)
+            written += lake.append(rows, BRONZE, replace)["rows"]
             progress.add(len(chunk))
-    errors = 0
-    if lake.read(BRONZE).count() != known_before + counts["new"]:
-        errors = _record_unread(lake, todo, settings)
+    errors = _record_unread(lake, todo, settings) if written < len(todo) else 0
     removed = 0
     if settings.sync == "mirror" and len(gone):
         lake.merge(spark.createDataFrame([(path,) for path in gone], "path string"), BRONZE, ["path"], delete=True)
@@ -114,7 +114,7 @@ def list_photos(spark: SparkSession, root: str) -> DataFrame:
     """List photos without opening them: path under the root, uri, length, modification_time (null if it is empty)."""
     try:
         photos = scan_photos(spark, root)
-        names = photos.inputFiles()
+        photos.schema  # noqa: B018 - Connect looks for the folder only when something is asked
     except Exception as error:
         if "PATH_NOT_FOUND" in str(error):
             raise SettingError(
@@ -128,14 +128,39 @@ def list_photos(spark: SparkSession, root: str) -> DataFrame:
         "length",
         F.col("modificationTime").alias("modification_time"),
     ).coalesce(4)
-    if listing.count() == len(names):
+    empty = _find_empty(photos, listing, root) if URI.match(root) else _walk_empty(root)
+    if not empty:
         return listing
-    # Spark gives no row for a file of 0 bytes, but names it.
+    rows = [(path, uri, 0, None) for path, uri in empty.items()]
+    schema = "path string, uri string, length bigint, modification_time timestamp"
+    return listing.union(spark.createDataFrame(rows, schema))
+
+
+def _walk_empty(root: str) -> dict[str, str]:
+    """Find the photos of 0 bytes under a local root, path to uri: Spark gives no row for them."""
+    empty = {}
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        for name in files:
+            file = Path(folder, name)
+            if name.rpartition(".")[2].lower() in EXTENSIONS and not is_hidden(name) and file.stat().st_size == 0:
+                empty[str(file.relative_to(root))] = file.as_uri().replace("file:///", "file:/")
+    return empty
+
+
+def _find_empty(photos: DataFrame, listing: DataFrame, root: str) -> dict[str, str]:
+    """Find the photos of 0 bytes under a URI, path to uri: Spark gives no row for them, but names them."""
+    names = photos.inputFiles()
+    if listing.count() == len(names):
+        return {}
     filled = {row["path"] for row in listing.select("path").collect()}
     paths = {SCHEME.sub("/", unquote(name))[_prefix_length(root) :]: name for name in names}
-    rows = [(path, name.replace("file:///", "file:/"), 0, None) for path, name in paths.items() if path not in filled]
-    empty = spark.createDataFrame(rows, "path string, uri string, length bigint, modification_time timestamp")
-    return listing.union(empty)
+    return {path: name for path, name in paths.items() if path not in filled}
+
+
+def is_hidden(name: str) -> bool:
+    """Whether Spark passes over a file or folder of this name."""
+    return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
 
 
 def relative_path(path: Column, root: str) -> Column:
@@ -201,7 +226,8 @@ def read_photos(photos: DataFrame, root: str, chunk: pd.DataFrame, whole: bool, 
     named = f"_metadata.file_path BETWEEN {uris[0]} AND {uris[-1]}"
     if not whole:
         named += f" AND _metadata.file_path IN ({', '.join(uris)})"
-    files = math.ceil(max(len(chunk) / PHOTOS_PER_FILE, chunk["length"].sum() / BYTES_PER_FILE))
+    n, size = len(chunk), chunk["length"].sum()
+    files = math.ceil(max(n / PHOTOS_PER_FILE, size / BYTES_PER_FILE, min(n / 32, FILES)))
     path = relative_path(F.col("path"), root)
     return (
         photos.where(named)

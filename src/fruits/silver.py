@@ -53,10 +53,12 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     result = {"backbone": backbone.id, "computed": 0, "reused": 0, "removed": 0}
     photos = lake.read(BRONZE)
     if not lake.exists(SILVER) or fingerprint(photos) != fingerprint(features_of(lake, backbone.id)):
-        result["reused"] = _settle(lake, backbone.id)
-        result["removed"] = _prune(lake)
-        todo = find_pending(photos, features_of(lake, backbone.id)).toPandas().sort_values("path")
+        missing = find_missing(photos, features_of(lake, backbone.id)).toPandas().sort_values("path")
+        todo = missing.loc[missing["sha256"].notna() & ~missing["known"], ["path", "sha256"]]
         once = todo.drop_duplicates("sha256")
+        if len(todo) < len(missing):  # before the pruning: a photo that moved finds its features in the row it left
+            result["reused"] = _settle(lake, backbone.id)
+        result["removed"] = _prune(lake)
         _compute(lake, backbone, once, settings.chunk)
         result["computed"] = len(once)
         if len(once) < len(todo):
@@ -102,10 +104,18 @@ def fingerprint(photos: DataFrame) -> tuple[int, int]:
     return tuple(counted.first())
 
 
-def find_pending(photos: DataFrame, features: DataFrame) -> DataFrame:
-    """Photos (path, sha256) that have no row of features; a file that was never read has no sha256 and is left out."""
-    have = features.select("path", "sha256")
-    return photos.where("sha256 IS NOT NULL").select("path", "sha256").join(have, ["path", "sha256"], "leftanti")
+def find_missing(photos: DataFrame, features: DataFrame) -> DataFrame:
+    """Photos that have no row of features as they are now.
+
+    Returns:
+        path, sha256 (null for a file that was never read) and known (whether the content has features already).
+    """
+    have = features.select("path", state().alias("state"))
+    known = features.where("sha256 IS NOT NULL").select("sha256", F.lit(True).alias("known")).distinct()
+    missing = photos.withColumn("state", state()).join(have, ["path", "state"], "leftanti")
+    return missing.join(known, "sha256", "left").select(
+        "path", "sha256", F.coalesce("known", F.lit(False)).alias("known")
+    )
 
 
 def compute_features(photos: DataFrame, backbone: str, network: bytes, size: int) -> DataFrame:
@@ -158,14 +168,9 @@ def _featurise_batch(batch: pa.RecordBatch, backbone: str, network: bytes, size:
 def _settle(lake: Lake, backbone: str) -> int:
     """Write the rows that need no network: contents that have features, and files never read. Returns how many."""
     features = features_of(lake, backbone)
-    have = features.select("path", state().alias("state"))
-    missing = (
-        lake.read(BRONZE)
-        .select("path", "sha256", "label", "split", "error", state().alias("state"))
-        .join(have, ["path", "state"], "leftanti")
-    )
-    known = features.where("sha256 IS NOT NULL").select("sha256", F.lit(True).alias("known")).distinct()
-    settled = missing.join(known, "sha256", "left").where("known OR sha256 IS NULL").drop("known")
+    unread = F.col("known") | F.col("sha256").isNull()
+    settled = lake.read(BRONZE).join(find_missing(lake.read(BRONZE), features).where(unread).select("path"), "path")
+    settled = settled.select("path", "sha256", "label", "split", "error")
     count = settled.count()
     if count:
         made = features.select("sha256", "features", F.col("error").alias("seen")).dropDuplicates(["sha256"])
@@ -196,7 +201,6 @@ def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> 
     if backbone.precision == "int8":
         calibration = [bytes(row["content"]) for row in _calibration_photos(lake).select("content").collect()]
     network = load_network(backbone, calibration)
-    errors = count_features(lake, backbone.id)["errors"] if lake.exists(SILVER) else 0
     progress, start, size = Progress("silver", len(todo)), 0, min(FIRST_CHUNK, limit)
     while start < len(todo):
         chunk = todo.iloc[start : start + size]
@@ -205,10 +209,9 @@ def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> 
         wanted = lake.spark.createDataFrame([*chunk.itertuples(index=False, name=None)], "path string, sha256 string")
         wanted = wanted.hint("broadcast")
         photos = lake.read(BRONZE).where(bounds).join(wanted, ["path", "sha256"], "leftsemi")
-        lake.append(compute_features(photos, backbone.id, network, backbone.input_size), SILVER)
+        written = lake.append(compute_features(photos, backbone.id, network, backbone.input_size), SILVER)
         start, size = start + len(chunk), min(4 * size, limit)
-        # Counted in what is written: counting the plan again would run the network again.
-        progress.add(len(chunk), count_features(lake, backbone.id)["errors"] - errors - progress.errors)
+        progress.add(len(chunk), written["errors"])
 
 
 def _calibration_photos(lake: Lake) -> DataFrame:
