@@ -1,16 +1,20 @@
 """One session for the whole run; a network and photos small enough to run the chain in seconds."""
 
+import contextlib
+import io
+import json
 import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from photos import jpeg
 
-from fruits.settings import Settings, from_text
+from fruits import cli
+from fruits.settings import Settings, as_text, from_text
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY = GOLDEN / "tiny.tflite"
@@ -31,6 +35,13 @@ def cache(tmp_path_factory):
     os.environ["FRUITS_CACHE"] = str(folder)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     return folder
+
+
+@pytest.fixture
+def no_store_of_the_machine(monkeypatch) -> None:
+    """MLflow's store is what a test says, whatever the machine's own environment."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DATABRICKS_RUNTIME_VERSION"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -55,27 +66,49 @@ class Place:
         file.write_bytes(content)
         return file
 
+    def copy(self, folder: Path) -> "Place":
+        """Give a test photos and tables of its own to change; a Delta table is a folder, wherever it lies."""
+        images, lake = (shutil.copytree(each, folder / each.name) for each in (self.images, self.lake))
+        return Place(images, lake, replace(self.settings, images=images, lake=lake))
+
+    def options(self, *names: str) -> list[str]:
+        """Write settings as the command line takes them."""
+        return [
+            word for name in names for word in (f"--{name.replace('_', '-')}", as_text(getattr(self.settings, name)))
+        ]
+
+
+def make_place(folder: Path, photos: dict[str, bytes] | None = None, **settings: str) -> Place:
+    """Make a place of given photos: `make_place(folder, {"Training/Apple/1.jpg": b"…"}, k="2")`."""
+    texts = {
+        "images": str(folder / "photos"),
+        "lake": str(folder / "lake"),
+        "weights": str(TINY),
+        "tracking": "none",
+        "k": "3",
+        "k_values": "2,4",
+    }
+    made = Place(folder / "photos", folder / "lake", from_text(texts | settings))
+    made.images.mkdir(exist_ok=True)
+    for path, content in (photos or {}).items():
+        made.write(path, content)
+    return made
+
 
 @pytest.fixture
 def place(tmp_path) -> Callable[..., Place]:
-    """Make a place of given photos: `place({"Training/Apple/1.jpg": b"…"}, k="2")`; other words are settings."""
+    """Make a place in the test's own folder, as make_place does."""
+    return lambda photos=None, **settings: make_place(tmp_path, photos, **settings)
 
-    def make(photos: dict[str, bytes] | None = None, **settings: str) -> Place:
-        texts = {
-            "images": str(tmp_path / "photos"),
-            "lake": str(tmp_path / "lake"),
-            "weights": str(TINY),
-            "tracking": "none",
-            "k": "3",
-            "k_values": "2,4",
-        }
-        made = Place(tmp_path / "photos", tmp_path / "lake", from_text(texts | settings))
-        made.images.mkdir(exist_ok=True)
-        for path, content in (photos or {}).items():
-            made.write(path, content)
-        return made
 
-    return make
+@pytest.fixture(scope="session")
+def first_run(spark, tmp_path_factory) -> tuple[Place, dict]:
+    """A place after its first `fruits run`, and what that said. Look at it, and change a copy of it."""
+    here = make_place(tmp_path_factory.mktemp("first"), photo_set())
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert cli.main(["run", *here.options("images", "lake", "weights", "tracking", "k", "k_values"), "--json"]) == 0
+    return here, json.loads(said.getvalue())
 
 
 def photo_set(labels: int = 3, training: int = 6, test: int = 2) -> dict[str, bytes]:

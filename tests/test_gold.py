@@ -85,14 +85,14 @@ def test_spectrum_and_scores_equal_those_of_numpy_and_of_mllib(lake):
 
 
 def test_features_of_a_real_network_have_1280_numbers_and_as_many_components_as_photos_allow(lake):
-    write_features(lake, make_features(40), make_features(6, "Test"))
+    write_features(lake, make_features(40, d=1280), make_features(6, "Test", d=1280))
     result = reduce(lake, k=39)
     assert lake.read(SPECTRUM).count() == 39
     assert_scores(lake, result)
 
 
 def test_k_is_a_count_or_a_share_of_variance(lake):
-    write_features(lake, make_features(30, d=40))
+    write_features(lake, make_features(30))
     _, training = read_features(lake)
     shares = np.cumsum(reference_pca(training)[0]) / training.var(axis=0, ddof=1).sum()
     for share in (0.3, 0.8):
@@ -134,11 +134,12 @@ def test_photos_all_alike_have_no_variance(lake):
 
 
 def test_photos_that_join_change_and_leave_test_are_projected_on_the_model_there_is(lake):
-    write_features(lake, make_features(20), make_features(6, "Test", seed=1))
+    d = 1280  # what moments of a group that is new are taken to have
+    write_features(lake, make_features(20, d=d), make_features(6, "Test", seed=1, d=d))
     first = reduce(lake)
     old = dict(zip(*map(list, scores(lake, first["model"])), strict=True))
-    write_features(lake, make_features(4, "Test", seed=2), make_features(1, "Test", (None,), seed=3))
-    changed = make_features(1, "Test", seed=4, path=["Test/Apple/1-0.jpg"])
+    write_features(lake, make_features(4, "Test", seed=2, d=d), make_features(1, "Test", (None,), seed=3, d=d))
+    changed = make_features(1, "Test", seed=4, d=d, path=["Test/Apple/1-0.jpg"])
     lake.merge(lake.spark.createDataFrame(changed), SILVER, ["path", "backbone"])
     lake.delete(SILVER, "path = 'Test/Fig/1-1.jpg'")
     before = versions(lake)
@@ -220,9 +221,9 @@ def test_a_fit_is_recorded_once_tracking_is_back(lake, tmp_path, capsys, monkeyp
 
 def test_a_lake_in_a_folder_mlflow_cannot_use_is_computed_all_the_same(spark, tmp_path, capsys):
     lake = Lake(spark, str(tmp_path / "lake%20?"))
-    write_features(lake, make_features(8, d=30))
+    write_features(lake, make_features(8))
     reduce(lake, tracking="")
-    write_features(lake, make_features(2, seed=1, d=30))
+    write_features(lake, make_features(2, seed=1))
     result = reduce(lake, tracking="")
     assert models(lake) == {result["model"]: 10}
     assert "rename the folder" in capsys.readouterr().err
