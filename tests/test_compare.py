@@ -6,9 +6,10 @@ from features import make_features, read_features, reference_pca, settings_of, v
 from sklearn.neighbors import NearestCentroid
 
 from fruits import compare
-from fruits.compare import COMPARISON, compare_components, recommend_k
+from fruits.accumulate import count_groups
+from fruits.compare import COMPARISON, compare_components, recommend_k, score_components
 from fruits.errors import FruitsError
-from fruits.gold import PCA, reduce_features
+from fruits.gold import PCA, fit_features, reduce_features
 from fruits.platform import tracking
 from fruits.platform.tables import Lake
 from fruits.stats.discriminant import RIDGE
@@ -119,27 +120,50 @@ def test_a_comparison_is_kept_and_repeated_only_for_what_changed(lake, capsys):
     assert lake.read(COMPARISON).count() == 4
 
 
-@pytest.mark.parametrize(
-    ("tables", "measured", "recommended"),
-    [
-        ([("Training", ("Apple", "Fig"))], {"accuracy_train"}, False),
-        ([("Training", ("Apple",)), ("Test", ("Apple",))], "all", True),
-        ([("Training", (None,)), ("Test", (None,))], {"reconstruction_error_test"}, False),
-        ([("Training", (None,)), ("Test", ("Apple",))], {"reconstruction_error_test"}, False),
-        ([("Training", ("Apple", "Fig")), ("Test", (None,))], {"accuracy_train", "reconstruction_error_test"}, False),
-    ],
-    ids=["no Test", "one label", "no label", "labels in Test only", "labels in Training only"],
-)
-def test_what_cannot_be_measured_is_none(lake, tables, measured, recommended):
+MEASURES = {"accuracy_train", "accuracy_test", "centroid_accuracy_test", "reconstruction_error_test"}
+# What there is -> which measures it allows; a recommendation needs accuracy_test.
+PARTS = {
+    "no Test": ([("Training", ("Apple", "Fig"))], {"accuracy_train"}),
+    "one label": ([("Training", ("Apple",)), ("Test", ("Apple",))], MEASURES),
+    "no label": ([("Training", (None,)), ("Test", (None,))], {"reconstruction_error_test"}),
+    "labels in Test only": ([("Training", (None,)), ("Test", ("Apple",))], {"reconstruction_error_test"}),
+    "labels in Training only": (
+        [("Training", ("Apple", "Fig")), ("Test", (None,))],
+        {"accuracy_train", "reconstruction_error_test"},
+    ),
+}
+
+
+def assert_measured(rows, measured):
+    for row in rows:
+        assert {name for name in MEASURES if row[name] is not None} == measured
+        if measured == MEASURES:
+            assert row["accuracy_train"] == row["accuracy_test"] == row["centroid_accuracy_test"] == 1.0
+    assert [row["recommended"] for row in rows] == ["accuracy_test" in measured, False]
+
+
+def test_what_cannot_be_measured_is_none(lake):
+    """Every case is a backbone of one table, since a table costs more than a case."""
+    made = [
+        make_features(8, split, labels, d=12, backbone=f"{case}-32")
+        for case, (tables, _) in PARTS.items()
+        for split, labels in tables
+    ]
+    write_features(lake, *made)
+    for case, (_, measured) in PARTS.items():
+        backbone = f"{case}-32"
+        rows = score_components(lake, backbone, fit_features(lake, backbone, count_groups(lake, backbone)), [2, 3])
+        assert_measured(rows, measured)
+
+
+@pytest.mark.parametrize("case", ["no Test", "no label"])
+def test_what_was_not_measured_is_null_in_the_table(lake, case):
+    tables, measured = PARTS[case]
     write_features(lake, *(make_features(8, split, labels, d=12) for split, labels in tables))
     result = fit_and_compare(lake, k_values=(2,))
-    names = {"accuracy_train", "accuracy_test", "centroid_accuracy_test", "reconstruction_error_test"}
-    for row in result["rows"]:
-        assert {name for name in names if row[name] is not None} == (names if measured == "all" else measured)
-        if measured == "all":
-            assert row["accuracy_train"] == row["accuracy_test"] == row["centroid_accuracy_test"] == 1.0
-    assert result["recommended_k"] == (2 if recommended else None)
-    assert [row.recommended for row in lake.read(COMPARISON).orderBy("k").collect()] == [recommended, False]
+    assert result["recommended_k"] is None
+    assert_measured(result["rows"], measured)
+    assert_measured([row.asDict() for row in lake.read(COMPARISON).orderBy("k").collect()], measured)
 
 
 def test_without_a_fit_the_step_to_run_is_named(lake):

@@ -58,6 +58,7 @@ def test_looking_makes_no_store(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == [] and capsys.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("store")  # MLflow is loaded by then
 def test_a_server_that_is_away_is_found_soon_and_told_in_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
     start = time.monotonic()
