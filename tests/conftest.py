@@ -6,15 +6,19 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from photos import jpeg
 
 from fruits import cli
+from fruits.platform.tables import Lake, Table
 from fruits.settings import Settings, as_text, from_text
+from fruits.vision.backbone import extract_features
+from fruits.vision.decode import decode_photo
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY = GOLDEN / "tiny.tflite"
@@ -121,6 +125,37 @@ def photo_set(labels: int = 3, training: int = 6, test: int = 2) -> dict[str, by
         for split, numbers in (("Training", range(training)), ("Test", range(training, training + test)))
         for number in numbers
     }
+
+
+def features_of(content: bytes) -> np.ndarray:
+    """Give what the tiny network makes of a photo."""
+    return extract_features(TINY.read_bytes(), decode_photo(content, 32)[0])
+
+
+def versions(lake: str | Path) -> dict[str, int]:
+    """Newest version of every table in a folder, by its name."""
+    logs = Path(lake).glob("*/_delta_log")
+    return {log.parent.name: max(int(commit.stem) for commit in log.glob("*.json")) for log in logs}
+
+
+@contextlib.contextmanager
+def stopped_after_one_commit(table: Table) -> Iterator[None]:
+    """Stop a step, as Ctrl-C does, when it has added rows to a table once and is to add more."""
+
+    def append_once(lake, *arguments, append=Lake.append):
+        if lake.exists(table):
+            raise KeyboardInterrupt
+        append(lake, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Lake, "append", append_once)
+        yield
+
+
+@pytest.fixture
+def lake(spark, tmp_path) -> Lake:
+    """A lake without tables, in the test's own folder."""
+    return Lake(spark, str(tmp_path / "lake"))
 
 
 @pytest.fixture(scope="session")

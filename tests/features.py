@@ -1,7 +1,6 @@
 """Features made of random numbers, written straight into silver_features: what gold needs, without photos."""
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -66,9 +65,3 @@ def reference_pca(training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def settings_of(lake, **changes) -> Settings:
     """Settings for a lake: 3 components, no tracking."""
     return Settings(lake=lake.location, **({"k": 3, "k_values": (2, 4), "tracking": "none"} | changes))
-
-
-def versions(lake) -> dict[str, int]:
-    """Newest version of every table in a folder, by its name."""
-    logs = Path(lake.location).glob("*/_delta_log")
-    return {log.parent.name: max(int(commit.stem) for commit in log.glob("*.json")) for log in logs}

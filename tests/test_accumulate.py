@@ -13,14 +13,8 @@ from pyspark.sql import functions as F
 from fruits import accumulate
 from fruits.accumulate import MOMENTS, collect_moments, count_groups, refresh_moments
 from fruits.gold import Fit
-from fruits.platform.tables import Lake
 from fruits.silver import SILVER
 from fruits.stats.pca import fit_pca
-
-
-@pytest.fixture
-def lake(spark, tmp_path):
-    return Lake(spark, str(tmp_path / "lake"))
 
 
 @pytest.fixture

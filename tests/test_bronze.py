@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from conftest import stopped_after_one_commit
 from photos import jpeg
 
 from fruits import bronze
@@ -101,17 +102,9 @@ def test_mirror_removes_what_left_the_folder_but_never_everything(spark, place):
     assert list(rows_of(spark, here)) == ["Apple/b.jpg"]
 
 
-def test_a_run_that_stopped_between_two_chunks_is_continued(spark, place, monkeypatch):
+def test_a_run_that_stopped_between_two_chunks_is_continued(spark, place):
     here = place({f"Apple/{name} é.jpg": jpeg(size=(8, 8), seed=n) for n, name in enumerate("abcdefg")}, chunk="3")
-    append = Lake.append
-
-    def append_once(lake, *arguments):
-        if lake.exists(BRONZE):
-            raise KeyboardInterrupt
-        append(lake, *arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Lake, "append", append_once)
+    with stopped_after_one_commit(BRONZE):
         ingest_photos(spark, here.settings)
     assert sorted(rows_of(spark, here)) == [f"Apple/{name} é.jpg" for name in "abc"]
     with opened_files() as (watch, opened):

@@ -3,14 +3,11 @@
 import re
 
 import pytest
+from conftest import versions
 
 from fruits import cli
 
 pytestmark = pytest.mark.sample
-
-
-def versions(lake):
-    return {table.parent.name: len(list(table.glob("*.json"))) for table in lake.glob("*/_delta_log")}
 
 
 def test_every_photo_comes_out_as_scores(first_run):

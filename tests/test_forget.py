@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import TINY
+from conftest import features_of
 from features import reference_pca
 from photos import jpeg
 
@@ -17,8 +17,6 @@ from fruits.gold import PCA, SPECTRUM, reduce_features
 from fruits.platform.tables import Lake
 from fruits.settings import Settings
 from fruits.silver import SILVER, featurise_photos
-from fruits.vision.backbone import extract_features
-from fruits.vision.decode import decode_photo
 
 GONE = "Training/Fruit 1/0.jpg"
 COPIED = "Training/Fruit 2/0.jpg"
@@ -48,10 +46,6 @@ def filled(grown, tmp_path):
 def rows_only(monkeypatch):
     """Leave the files of older versions, which take most of the time, where only the rows are looked at."""
     monkeypatch.setattr(Lake, "erase_history", lambda *_: None)
-
-
-def features_of(content):
-    return extract_features(TINY.read_bytes(), decode_photo(content, 32)[0])
 
 
 def traces(lake, content, scores):
