@@ -32,12 +32,13 @@ run: java $(STAMP) ## photos to PCA and a comparison of k: make run IMAGES=… [
 	$(BIN)/fruits run $(if $(IMAGES),--images "$(IMAGES)") --lake "$(LAKE)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(RUN_ARGS)
 
 test: java $(STAMP) lint ## every test, on classic Spark and on Spark Connect
-	@# Both at once: each waits on one thread of its Spark. What Connect says comes last.
+	@# Both at once: each waits mostly on one thread of its Spark. What Connect says comes last.
 	@log=$$(mktemp); status=0; \
 	SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark > "$$log" 2>&1 & connect=$$!; \
-	echo "every test, on classic Spark"; $(BIN)/pytest || status=1; \
+	trap 'kill $$connect 2> /dev/null' INT TERM; \
+	echo "on classic Spark: every test"; $(BIN)/pytest || status=1; \
 	wait $$connect || status=1; \
-	echo "every test that uses Spark, on Spark Connect"; cat "$$log"; rm -f "$$log"; exit $$status
+	echo "on Spark Connect: every test that uses Spark"; cat "$$log"; rm -f "$$log"; exit $$status
 
 test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
 	$(BIN)/pytest -m 'sample or not (slow or spark)'
