@@ -53,7 +53,12 @@ def spark():
     """The session every test shares: classic, or Spark Connect where SPARK_REMOTE says so."""
     from fruits.platform.session import open_session
 
-    return open_session()
+    session = open_session()
+    # On tables of a few rows compiling a query takes longer than interpreting it: a third of the whole run. Compiled
+    # queries are those of the tests that start a process, and test_kill.py compares the two row by row.
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+    return session
 
 
 @dataclass(frozen=True)
