@@ -32,11 +32,16 @@ run: java $(STAMP) ## photos to PCA and a comparison of k: make run IMAGES=… [
 	$(BIN)/fruits run $(if $(IMAGES),--images "$(IMAGES)") --lake "$(LAKE)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(RUN_ARGS)
 
 test: java $(STAMP) lint ## every test, on classic Spark and on Spark Connect
-	$(BIN)/pytest
-	SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark
+	@# Both at once: each waits mostly on one thread of its Spark. What Connect says comes last.
+	@log=$$(mktemp); status=0; \
+	SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark > "$$log" 2>&1 & connect=$$!; \
+	trap 'kill $$connect 2> /dev/null' INT TERM; \
+	echo "on classic Spark: every test"; $(BIN)/pytest || status=1; \
+	wait $$connect || status=1; \
+	echo "on Spark Connect: every test that uses Spark"; cat "$$log"; rm -f "$$log"; exit $$status
 
-test-fast: java $(STAMP) ## the quick tests, on classic Spark
-	$(BIN)/pytest -m 'not slow'
+test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
+	$(BIN)/pytest -m 'sample or not (slow or spark)'
 
 lint: $(STAMP) ## ruff: style and formatting
 	$(BIN)/ruff check .

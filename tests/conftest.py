@@ -1,16 +1,24 @@
 """One session for the whole run; a network and photos small enough to run the chain in seconds."""
 
+import contextlib
+import io
+import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from photos import jpeg
 
-from fruits.settings import Settings, from_text
+from fruits import cli
+from fruits.platform.tables import Lake, Table
+from fruits.settings import Settings, as_text, from_text
+from fruits.vision.backbone import extract_features
+from fruits.vision.decode import decode_photo
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY = GOLDEN / "tiny.tflite"
@@ -33,12 +41,24 @@ def cache(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def no_store_of_the_machine(monkeypatch) -> None:
+    """MLflow's store is what a test says, whatever the machine's own environment."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DATABRICKS_RUNTIME_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def spark():
     """The session every test shares: classic, or Spark Connect where SPARK_REMOTE says so."""
     from fruits.platform.session import open_session
 
-    return open_session()
+    session = open_session()
+    # On tables of a few rows compiling a query takes longer than interpreting it: a third of the whole run. Compiled
+    # queries are those of the tests that start a process, and test_kill.py compares the two row by row.
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+    return session
 
 
 @dataclass(frozen=True)
@@ -55,27 +75,49 @@ class Place:
         file.write_bytes(content)
         return file
 
+    def copy(self, folder: Path) -> "Place":
+        """Give a test photos and tables of its own to change; a Delta table is a folder, wherever it lies."""
+        images, lake = (shutil.copytree(each, folder / each.name) for each in (self.images, self.lake))
+        return Place(images, lake, replace(self.settings, images=images, lake=lake))
+
+    def options(self, *names: str) -> list[str]:
+        """Write settings as the command line takes them."""
+        return [
+            word for name in names for word in (f"--{name.replace('_', '-')}", as_text(getattr(self.settings, name)))
+        ]
+
+
+def make_place(folder: Path, photos: dict[str, bytes] | None = None, **settings: str) -> Place:
+    """Make a place of given photos: `make_place(folder, {"Training/Apple/1.jpg": b"…"}, k="2")`."""
+    texts = {
+        "images": str(folder / "photos"),
+        "lake": str(folder / "lake"),
+        "weights": str(TINY),
+        "tracking": "none",
+        "k": "3",
+        "k_values": "2,4",
+    }
+    made = Place(folder / "photos", folder / "lake", from_text(texts | settings))
+    made.images.mkdir(exist_ok=True)
+    for path, content in (photos or {}).items():
+        made.write(path, content)
+    return made
+
 
 @pytest.fixture
 def place(tmp_path) -> Callable[..., Place]:
-    """Make a place of given photos: `place({"Training/Apple/1.jpg": b"…"}, k="2")`; other words are settings."""
+    """Make a place in the test's own folder, as make_place does."""
+    return lambda photos=None, **settings: make_place(tmp_path, photos, **settings)
 
-    def make(photos: dict[str, bytes] | None = None, **settings: str) -> Place:
-        texts = {
-            "images": str(tmp_path / "photos"),
-            "lake": str(tmp_path / "lake"),
-            "weights": str(TINY),
-            "tracking": "none",
-            "k": "3",
-            "k_values": "2,4",
-        }
-        made = Place(tmp_path / "photos", tmp_path / "lake", from_text(texts | settings))
-        made.images.mkdir(exist_ok=True)
-        for path, content in (photos or {}).items():
-            made.write(path, content)
-        return made
 
-    return make
+@pytest.fixture(scope="session")
+def first_run(spark, tmp_path_factory) -> tuple[Place, dict]:
+    """A place after its first `fruits run`, and what that said. Look at it, and change a copy of it."""
+    here = make_place(tmp_path_factory.mktemp("first"), photo_set())
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert cli.main(["run", *here.options("images", "lake", "weights", "tracking", "k", "k_values"), "--json"]) == 0
+    return here, json.loads(said.getvalue())
 
 
 def photo_set(labels: int = 3, training: int = 6, test: int = 2) -> dict[str, bytes]:
@@ -88,6 +130,37 @@ def photo_set(labels: int = 3, training: int = 6, test: int = 2) -> dict[str, by
         for split, numbers in (("Training", range(training)), ("Test", range(training, training + test)))
         for number in numbers
     }
+
+
+def features_of(content: bytes) -> np.ndarray:
+    """Give what the tiny network makes of a photo."""
+    return extract_features(TINY.read_bytes(), decode_photo(content, 32)[0])
+
+
+def versions(lake: str | Path) -> dict[str, int]:
+    """Newest version of every table in a folder, by its name."""
+    logs = Path(lake).glob("*/_delta_log")
+    return {log.parent.name: max(int(commit.stem) for commit in log.glob("*.json")) for log in logs}
+
+
+@contextlib.contextmanager
+def stopped_after_one_commit(table: Table) -> Iterator[None]:
+    """Stop a step, as Ctrl-C does, when it has added rows to a table once and is to add more."""
+
+    def append_once(lake, *arguments, append=Lake.append):
+        if lake.exists(table):
+            raise KeyboardInterrupt
+        append(lake, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Lake, "append", append_once)
+        yield
+
+
+@pytest.fixture
+def lake(spark, tmp_path) -> Lake:
+    """A lake without tables, in the test's own folder."""
+    return Lake(spark, str(tmp_path / "lake"))
 
 
 @pytest.fixture(scope="session")

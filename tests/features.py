@@ -1,7 +1,6 @@
 """Features made of random numbers, written straight into silver_features: what gold needs, without photos."""
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +12,7 @@ BACKBONE = "random-32-test"
 
 
 def make_features(
-    n: int, split: str = "Training", labels=("Apple", "Fig", "Lime"), seed: int = 0, d: int = 1280, **columns: str
+    n: int, split: str = "Training", labels=("Apple", "Fig", "Lime"), seed: int = 0, d: int = 40, **columns: str
 ) -> pa.Table:
     """Make n rows of silver_features, labels in turn; a label has a mean of its own, every feature its own spread.
 
@@ -22,7 +21,7 @@ def make_features(
         split: of all of them.
         labels: None among them gives photos without a label.
         seed: of the numbers, and part of the paths.
-        d: features a photo.
+        d: features a photo; MobileNetV2's 1280 take a second more in every step, so only where they count.
         columns: `backbone` for another one, `path` for given paths, `error` for rows without features.
     """
     rng = np.random.default_rng([seed, len(split)])
@@ -66,9 +65,3 @@ def reference_pca(training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def settings_of(lake, **changes) -> Settings:
     """Settings for a lake: 3 components, no tracking."""
     return Settings(lake=lake.location, **({"k": 3, "k_values": (2, 4), "tracking": "none"} | changes))
-
-
-def versions(lake) -> dict[str, int]:
-    """Newest version of every table in a folder, by its name."""
-    logs = Path(lake.location).glob("*/_delta_log")
-    return {log.parent.name: max(int(commit.stem) for commit in log.glob("*.json")) for log in logs}

@@ -9,6 +9,16 @@ from PIL import Image
 
 RED = (200, 30, 30)
 
+# What is said of each of bad_photos().
+BAD_WORDS = {
+    "empty.jpg": "empty file",
+    "text.jpg": "not a photo in a format read here (JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF)",
+    "truncated.jpg": "truncated photo",
+    "truncated_header.jpg": "truncated photo",
+    "truncated.png": "truncated photo",
+    "huge.png": "too large: 20000 x 9000 pixels, the limit is 150 megapixels",
+}
+
 
 def jpeg(color: tuple[int, int, int] = RED, size: tuple[int, int] = (100, 100), quality: int = 90, seed=None) -> bytes:
     """Make a JPEG of one colour; a seed adds noise, so that two seeds give two different photos.
@@ -65,7 +75,7 @@ def odd_photos() -> dict[str, bytes]:
 
 
 def bad_photos() -> dict[str, bytes]:
-    """Make one unreadable file of each sort."""
+    """Make one unreadable file of each sort; BAD_WORDS says what is said of it."""
     noisy = jpeg(seed=0)
     drawn = encode(Image.open(io.BytesIO(noisy)), "PNG")
     return {

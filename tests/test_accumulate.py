@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +13,8 @@ from pyspark.sql import functions as F
 from fruits import accumulate
 from fruits.accumulate import MOMENTS, collect_moments, count_groups, refresh_moments
 from fruits.gold import Fit
-from fruits.platform.tables import Lake
 from fruits.silver import SILVER
 from fruits.stats.pca import fit_pca
-
-
-@pytest.fixture
-def lake(spark, tmp_path):
-    return Lake(spark, str(tmp_path / "lake"))
 
 
 @pytest.fixture
@@ -115,12 +110,13 @@ def test_a_block_larger_than_the_measured_one_is_cut(spark, monkeypatch):
 
 
 def test_moments_follow_what_came_left_changed_and_moved_without_reading_the_rest(lake, measured):
+    make = partial(make_features, d=1280)  # what moments of a group that is new are taken to have
     write_features(
         lake,
-        make_features(40),
-        make_features(8, "Training", (None,), seed=1),
-        make_features(9, "Test", seed=2),
-        make_features(2, seed=3, error="unreadable photo"),
+        make(40),
+        make(8, "Training", (None,), seed=1),
+        make(9, "Test", seed=2),
+        make(2, seed=3, error="unreadable photo"),
     )
     groups = refresh(lake)
     assert_measures(groups, lake)
@@ -135,8 +131,8 @@ def test_moments_follow_what_came_left_changed_and_moved_without_reading_the_res
     assert (measured, lake.version(MOMENTS)) == ([], version)
 
     name = "Training/{}/0-{}.jpg".format
-    changed = make_features(2, seed=10, path=[name("Apple", 0), name("Fig", 1)], labels=("Apple", "Fig"))
-    write_features(lake, make_features(6, seed=11), make_features(2, "Test", (None,), seed=12))
+    changed = make(2, seed=10, path=[name("Apple", 0), name("Fig", 1)], labels=("Apple", "Fig"))
+    write_features(lake, make(6, seed=11), make(2, "Test", (None,), seed=12))
     lake.merge(lake.spark.createDataFrame(changed), SILVER, ["path", "backbone"])
     lake.delete(SILVER, f"path IN ('{name('Lime', 2)}', 'Test/Apple/2-0.jpg')")
     sql, table = lake.spark.sql, lake._sql_name(SILVER)

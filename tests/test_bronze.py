@@ -1,7 +1,6 @@
-"""Photos to bronze_images: who a photo is, and that only what changed is opened."""
+"""Photos to bronze_images: only what changed is opened, and every file keeps a row."""
 
 import ctypes
-import hashlib
 import os
 import struct
 import sys
@@ -9,50 +8,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-from conftest import Place
+from conftest import stopped_after_one_commit
 from photos import jpeg
 
 from fruits import bronze
-from fruits.bronze import BRONZE, ingest_photos, label_of, list_photos, locate_photos, split_of
+from fruits.bronze import BRONZE, ingest_photos, list_photos
 from fruits.errors import FruitsError, SettingError
 from fruits.platform.tables import Lake
 from fruits.settings import from_text
 
-ODD_LABELS = (
-    "Apple Red 1",
-    "Pomme été",
-    "Granny's",
-    'say "hi"',
-    "a=b",
-    "#1",
-    "100%",
-    "a%20b",
-    "a+b",
-    "[x]",
-    "{a,b}",
-    "a*b?",
-    "back\\slash",
-    "apple: green",
-    "$5",
-    "${spark.app.name}",
-    "🍎",
-)
-OTHERS = {  # path: label
-    "root.jpg": None,
-    "Training/split only.jpg": None,
-    "Apple/no split.jpg": "Apple",
-    "2024/summer/Pear/deep.jpg": "Pear",
-    "Test/fresh/Plum/deep.jpg": "Plum",
-    "Case/1.JPG": "Case",
-    "Case/2.JpEg": "Case",
-    "Case/3.PNG": "Case",
-    "Case/4.WebP": "Case",
-    "Case/5.bmp": "Case",
-    "Case/6.Tif": "Case",
-    "Case/7.tiff": "Case",
-    "Case/8.GIF": "Case",
-}
-IGNORED = ("Apple/notes.txt", "Apple/photo.jpg.part", "Apple/jpg", "Apple/photo.heic", "Thumbs.db")
+IGNORED = ("Apple/notes.txt", "Apple/photo.jpg.part")
 
 
 def rows_of(spark, here):
@@ -88,96 +53,6 @@ def opened_files():
         if not mask & 0x40000000:  # IN_ISDIR: a listing
             names.append(events[16 : 16 + length].rstrip(b"\0").decode())
         events = events[16 + length :]
-
-
-@pytest.fixture(scope="module")
-def odd(spark, tmp_path_factory):
-    """A lake of one folder that holds every odd name; the folder has an odd name as well."""
-    folder = tmp_path_factory.mktemp("odd")
-    images = folder / "my photos [1] 50% #é+{x}"
-    texts = {"images": f"{images}/../{images.name}/", "lake": str(folder / "lake"), "test_fraction": "0.5"}
-    here = Place(images, folder / "lake", from_text(texts))
-    for number, label in enumerate(ODD_LABELS):
-        here.write(f"Training/{label}/{label.replace(':', '')}.jpg", jpeg(size=(8, 8), seed=number))
-    for number, path in enumerate(OTHERS):
-        here.write(path, jpeg(size=(8, 8), seed=100 + number))
-    for path in IGNORED:
-        here.write(path, jpeg(size=(8, 8)))
-    return here, ingest_photos(spark, here.settings), rows_of(spark, here)
-
-
-def test_label_is_the_folder_that_holds_the_photo(spark):
-    paths = ["Test/Apple Red 1/3.jpg", "Apple/3.jpg", "a/b/c/3.jpg", "Test/3.jpg", "3.jpg", "Training/Test/3.jpg"]
-    photos = spark.createDataFrame([(path,) for path in paths], "path string")
-    labels = [row[0] for row in photos.select(label_of(photos.path)).collect()]
-    assert labels == ["Apple Red 1", "Apple", "c", None, None, "Test"]
-
-
-def test_split_is_the_first_folder_or_drawn_from_the_content(spark):
-    paths = ["Test/a/1.jpg", "Training/1.jpg", "a/Test/1.jpg", "Tests/1.jpg"]
-    low, high = "7fffffff" + 56 * "0", "80000000" + 56 * "0"
-    photos = spark.createDataFrame([(path, sha) for path in paths for sha in (low, high)], "path string, sha string")
-    splits = [row[0] for row in photos.select(split_of(photos.path, photos.sha, 0.5)).collect()]
-    assert splits == ["Test", "Test", "Training", "Training", "Test", "Training", "Test", "Training"]
-
-
-def test_any_label_a_folder_can_have_comes_out_as_it_is(odd):
-    _, counts, rows = odd
-    labels = {path: row.label for path, row in rows.items()}
-    assert labels == OTHERS | {f"Training/{label}/{label.replace(':', '')}.jpg": label for label in ODD_LABELS}
-    assert counts == {
-        "listed": len(rows),
-        "new": len(rows),
-        "changed": 0,
-        "gone": 0,
-        "unchanged": 0,
-        "removed": 0,
-        "errors": 0,
-    }
-
-
-def test_bytes_are_kept_unaltered_with_what_describes_them(odd):
-    here, _, rows = odd
-    for path, row in rows.items():
-        file = here.images / path
-        content = file.read_bytes()
-        assert (bytes(row.content), row.length) == (content, len(content))
-        assert row.sha256 == hashlib.sha256(content).hexdigest()
-        # Hadoop's local files know milliseconds.
-        assert abs(row.modification_time.timestamp() - file.stat().st_mtime) < 0.002
-        assert row.error is None
-
-
-def test_a_photo_in_no_split_folder_is_drawn_by_its_sha256(odd):
-    _, _, rows = odd
-    for path, row in rows.items():
-        drawn = "Test" if int(row.sha256[:8], 16) / 2**32 < 0.5 else "Training"
-        assert row.split == (path.split("/")[0] if path.startswith(("Test/", "Training/")) else drawn)
-    assert {row.split for path, row in rows.items() if path.startswith("Case/")} == {"Test", "Training"}
-
-
-def test_many_photos_are_packed_into_one_file(odd):
-    here, _, _ = odd
-    assert len(list((here.lake / BRONZE.name).glob("*.parquet"))) == 1
-
-
-def test_the_folder_named_as_a_uri_is_the_same_folder_and_writes_nothing(spark, odd):
-    here, _, rows = odd
-    again = from_text({"images": f"file://{here.images}", "lake": str(here.lake), "test_fraction": "0.5"})
-    assert ingest_photos(spark, again)["unchanged"] == len(rows)
-    assert version_of(spark, here) == 0
-
-
-@pytest.mark.parametrize(
-    "name", ["plain", "with space", "a%20b", "[1]", "{a,b}", "a*?", "back\\slash", "x=1", "_under", "🍎 é", "100%"]
-)
-def test_a_folder_of_any_name_is_taken_by_that_name(spark, tmp_path, name):
-    (tmp_path / name / "Apple").mkdir(parents=True)
-    (tmp_path / name / "Apple" / "1.jpg").write_bytes(b"1")
-    (tmp_path / name / "Apple" / "empty é%20.jpg").touch()  # Spark's own listing leaves these out
-    for images in (f"{tmp_path / name}/", f"file:{tmp_path}/x/../{name}", f"file://{tmp_path}//{name}//"):
-        listed = {row.path: row.length for row in list_photos(spark, locate_photos(images)).collect()}
-        assert listed == {"Apple/1.jpg": 1, "Apple/empty é%20.jpg": 0}
 
 
 def test_only_new_and_changed_files_are_opened(spark, place):
@@ -227,17 +102,9 @@ def test_mirror_removes_what_left_the_folder_but_never_everything(spark, place):
     assert list(rows_of(spark, here)) == ["Apple/b.jpg"]
 
 
-def test_a_run_that_stopped_between_two_chunks_is_continued(spark, place, monkeypatch):
+def test_a_run_that_stopped_between_two_chunks_is_continued(spark, place):
     here = place({f"Apple/{name} é.jpg": jpeg(size=(8, 8), seed=n) for n, name in enumerate("abcdefg")}, chunk="3")
-    append = Lake.append
-
-    def append_once(lake, *arguments):
-        if lake.exists(BRONZE):
-            raise KeyboardInterrupt
-        append(lake, *arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Lake, "append", append_once)
+    with stopped_after_one_commit(BRONZE):
         ingest_photos(spark, here.settings)
     assert sorted(rows_of(spark, here)) == [f"Apple/{name} é.jpg" for name in "abc"]
     with opened_files() as (watch, opened):
@@ -298,7 +165,7 @@ def test_another_test_fraction_moves_the_split(spark, place):
 
 def test_a_folder_without_photos_is_an_error(spark, place):
     here = place()
-    for path in (None, *IGNORED[:2]):
+    for path in (None, *IGNORED):
         if path:
             here.write(path, b"text")
         with pytest.raises(FruitsError, match=r"no photo under images='.*/photos'; photos end in jpg, jpeg"):

@@ -1,34 +1,42 @@
 """The four steps together, and what a second run costs."""
 
-from conftest import photo_set
+import re
 
-from fruits.bronze import ingest_photos
-from fruits.compare import compare_components
-from fruits.gold import reduce_features
-from fruits.silver import featurise_photos
+import pytest
+from conftest import versions
 
+from fruits import cli
 
-def run_chain(spark, settings):
-    return [step(spark, settings) for step in (ingest_photos, featurise_photos, reduce_features, compare_components)]
+pytestmark = pytest.mark.sample
 
 
-def versions(lake):
-    return {table.parent.name: len(list(table.glob("*.json"))) for table in lake.glob("*/_delta_log")}
+def test_every_photo_comes_out_as_scores(first_run):
+    _, told = first_run
+    assert list(told) == ["lake", "bronze", "silver", "gold", "compare"]
+    assert (told["bronze"]["new"], told["silver"]["computed"]) == (24, 24)
+    assert (told["gold"]["projected"], told["gold"]["k"]) == (24, 3)
+    assert [row["k"] for row in told["compare"]["rows"]] == [2, 3, 4]
+    assert told["compare"]["recommended_k"] in (2, 3, 4)
 
 
-def test_every_photo_comes_out_as_scores(spark, place):
-    here = place(photo_set())
-    bronze, silver, gold, comparison = run_chain(spark, here.settings)
-    assert (bronze["new"], silver["computed"], gold["projected"], gold["k"]) == (24, 24, 24, 3)
-    assert [row["k"] for row in comparison["rows"]] == [2, 3, 4]
-    assert comparison["recommended_k"] in (2, 3, 4)
-
-
-def test_a_second_run_with_nothing_new_writes_no_table_version(spark, place):
-    here = place(photo_set())
-    first = run_chain(spark, here.settings)
+def test_a_second_run_with_nothing_new_writes_no_table_version_and_says_so(first_run, capsys):
+    here, told = first_run
     before = versions(here.lake)
-    again = run_chain(spark, here.settings)
+    assert set(before) == {
+        "bronze_images",
+        "silver_features",
+        "gold_moments",
+        "gold_spectrum",
+        "gold_pca",
+        "gold_comparison",
+    }
+    capsys.readouterr()
+    assert cli.main(["run", *here.options("images", "lake", "weights", "tracking", "k", "k_values")]) == 0
     assert versions(here.lake) == before
-    assert (again[0]["unchanged"], again[1]["computed"], again[2]["projected"]) == (24, 0, 0)
-    assert again[3]["rows"] == first[3]["rows"]
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 120
+    assert re.match(r"bronze    24 photos: 0 new, 0 changed, 0 removed, 24 unchanged, 0 not read \(", lines[1])
+    assert re.match(r"silver    24 photos: 0 computed, ", lines[2])
+    assert re.match(r"gold      k=3 explains \d+\.\d% of the variance, 0 photos projected", lines[4])
+    (recommended,) = (line for line in lines if "<- recommended" in line)
+    assert int(recommended.split()[0]) == told["compare"]["recommended_k"]

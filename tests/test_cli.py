@@ -4,14 +4,11 @@ import json
 import os
 import re
 import shlex
-import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import TINY, photo_set
+from conftest import TINY
 
 from fruits import cli
 from fruits.errors import FruitsError
@@ -133,15 +130,6 @@ def test_a_lake_that_was_never_written_is_one_line_and_status_1(fruits, tmp_path
     assert not list(lake.iterdir())
 
 
-def test_wrong_use_takes_less_than_two_seconds(fruits_command, tmp_path):
-    before = os.times()
-    ended = subprocess.run([fruits_command, "run", "--images", "nowhere", "--lake", tmp_path], capture_output=True)
-    after = os.times()
-    assert ended.returncode == 2
-    # Time of the processor, not of the clock: others may be at work on it.
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 2
-
-
 # What ends badly
 
 
@@ -183,19 +171,6 @@ def test_without_pyspark_it_says_what_to_install(fruits, monkeypatch, tmp_path):
     assert fruits("samples", tmp_path) == (1, "", "fruits: Spark is not installed here; pip install 'fruits[local]'\n")
 
 
-def test_a_reader_that_leaves_early_is_no_error(fruits_command):
-    reader, writer = os.pipe()
-    os.close(reader)
-    ended = subprocess.run(
-        [fruits_command, "samples", "/dev/null/x", "--photos", "1"], stdout=writer, stderr=subprocess.PIPE
-    )
-    assert b"Traceback" not in ended.stderr
-    script = "from fruits import cli, samples; samples.draw_samples = lambda *_: {'x': 1}; cli.main(['samples', 'd'])"
-    ended = subprocess.run([sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE)
-    os.close(writer)
-    assert ended.stderr == b""
-
-
 # What it does
 
 
@@ -219,26 +194,6 @@ def test_run_does_the_steps_in_order_and_a_step_does_its_own(fruits, place, monk
         assert (status, list(json.loads(out))) == (0, ["lake", step])
         assert done == [(step, 3)]
         assert re.fullmatch(rf"{step}: done in 0\.\d s\n", err)
-
-
-def test_run_and_run_again_say_what_happened(spark, fruits, place):
-    here = place(photo_set(labels=2, training=4))
-    options = ["--images", here.images, "--lake", here.lake, "--weights", TINY, "--tracking", "none"]
-    options += ["--k", "3", "--k-values", "2"]
-    status, out, _ = fruits("run", *options, "--json")
-    whole = json.loads(out)
-    assert (status, out.count("\n")) == (0, 1)
-    assert (whole["bronze"]["new"], whole["silver"]["computed"], whole["gold"]["k"]) == (12, 12, 3)
-    assert [row["k"] for row in whole["compare"]["rows"]] == [2, 3]
-
-    status, out, _ = fruits("run", *options)
-    lines = out.splitlines()
-    assert status == 0
-    assert max(map(len, lines)) <= 120
-    assert re.match(r"bronze    12 photos: 0 new, 0 changed, 0 removed, 12 unchanged, 0 not read \(", lines[1])
-    assert re.match(r"silver    12 photos: 0 computed, ", lines[2])
-    assert re.match(r"gold      k=3 explains \d+\.\d% of the variance, 0 photos projected", lines[4])
-    assert sum("<- recommended" in line for line in lines) == 1
 
 
 def test_a_photo_that_no_table_had_is_status_1_and_said(fruits, tmp_path, monkeypatch):
@@ -301,67 +256,3 @@ def test_ui_says_where_the_runs_are_when_a_server_has_them(fruits, monkeypatch):
     monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("a server was started"))
     status, _, err = fruits("ui", "--tracking", "https://mlflow.example.org")
     assert (status, err) == (0, "ui: the runs are on a server already: https://mlflow.example.org\n")
-
-
-# As a process of its own
-
-
-def classic() -> dict[str, str]:
-    """Environment of a process that starts classic Spark: a second Connect server would want the port of the first."""
-    return {name: text for name, text in os.environ.items() if name != "SPARK_REMOTE"}
-
-
-def test_the_help_imports_nothing_heavy():
-    heavy = ["pyspark", "pandas", "pyarrow", "numpy", "mlflow", "tensorflow", "matplotlib", "sklearn", "PIL"]
-    script = f"import sys, fruits.cli; fruits.cli._make_parser(); print([m for m in {heavy} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "[]\n"
-
-
-@pytest.mark.slow
-def test_run_and_status_as_a_person_types_them(fruits_command, place, tmp_path):
-    """A session of its own: standard output is the object and nothing else, whatever the JVM or MLflow print."""
-    here = place(photo_set(labels=2, training=4, test=2))
-    environment = classic()
-
-    def fruits(*line: object) -> subprocess.CompletedProcess:
-        command = [fruits_command, *map(str, line)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
-
-    ran = fruits("run", "--images", here.images, "--weights", TINY, "--k", "2", "--k-values", "1", "--json")
-    assert ran.returncode == 0, ran.stderr
-    whole = json.loads(ran.stdout)
-    assert whole["compare"]["promoted"]["pca"] == "1"
-    assert "Traceback" not in ran.stderr
-    assert "WARN" not in ran.stderr
-    said = fruits("status")
-    assert said.returncode == 0
-    assert said.stderr == ""
-    assert re.search(r"^fruits_pca +1  champion", said.stdout, re.M)
-    # Delta itself prints what it deleted.
-    forgot = fruits("forget", "Test/Fruit 0/4.jpg", "--json")
-    assert json.loads(forgot.stdout)["erased"]["gold_pca"] == 1
-
-
-@pytest.mark.slow
-def test_ctrl_c_in_the_middle_of_the_work_is_one_line(fruits_command, place, tmp_path):
-    here = place(photo_set())
-    options = ["--images", here.images, "--lake", here.lake, "--weights", TINY, "--tracking", "none", "--k", "3"]
-    environment = classic()
-    process = subprocess.Popen(
-        [fruits_command, "run", *map(str, options)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-    before = process.stderr.readline()
-    while "bronze: done" not in before:
-        assert before, "it ended before it was interrupted"
-        before = process.stderr.readline()
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all that run in it
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (1, "")
-    assert [line for line in err.splitlines() if not re.match(r"\w+: \d+ of ", line)] == [
-        "fruits: stopped; the same command again continues where this one was"
-    ]

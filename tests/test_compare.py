@@ -2,23 +2,19 @@
 
 import numpy as np
 import pytest
-from features import make_features, read_features, reference_pca, settings_of, versions, write_features
+from conftest import versions
+from features import make_features, read_features, reference_pca, settings_of, write_features
 from sklearn.neighbors import NearestCentroid
 
 from fruits import compare
-from fruits.compare import COMPARISON, compare_components, recommend_k
+from fruits.accumulate import count_groups
+from fruits.compare import COMPARISON, compare_components, recommend_k, score_components
 from fruits.errors import FruitsError
-from fruits.gold import PCA, reduce_features
+from fruits.gold import PCA, fit_features, reduce_features
 from fruits.platform import tracking
-from fruits.platform.tables import Lake
 from fruits.stats.discriminant import RIDGE
 
 KS = (1, 3, 8, 20)
-
-
-@pytest.fixture
-def lake(spark, tmp_path):
-    return Lake(spark, str(tmp_path / "lake"))
 
 
 def fit_and_compare(lake, **changes):
@@ -106,9 +102,9 @@ def test_a_comparison_is_kept_and_repeated_only_for_what_changed(lake, capsys):
     assert table["model"].tolist() == [first["model"]] * 3
     assert table["recommended"].tolist() == [row["k"] == first["recommended_k"] for row in first["rows"]]
     assert table["accuracy_test"].tolist() == [row["accuracy_test"] for row in first["rows"]]
-    before = versions(lake)
+    before = versions(lake.location)
     assert fit_and_compare(lake, k_values=(1, 2, 13, 99)) == first
-    assert versions(lake) == before
+    assert versions(lake.location) == before
     more = fit_and_compare(lake, k_values=(1, 2, 5))
     assert [row["k"] for row in more["rows"]] == [1, 2, 3, 5]
     assert lake.read(COMPARISON).count() == 4
@@ -119,27 +115,50 @@ def test_a_comparison_is_kept_and_repeated_only_for_what_changed(lake, capsys):
     assert lake.read(COMPARISON).count() == 4
 
 
-@pytest.mark.parametrize(
-    ("tables", "measured", "recommended"),
-    [
-        ([("Training", ("Apple", "Fig"))], {"accuracy_train"}, False),
-        ([("Training", ("Apple",)), ("Test", ("Apple",))], "all", True),
-        ([("Training", (None,)), ("Test", (None,))], {"reconstruction_error_test"}, False),
-        ([("Training", (None,)), ("Test", ("Apple",))], {"reconstruction_error_test"}, False),
-        ([("Training", ("Apple", "Fig")), ("Test", (None,))], {"accuracy_train", "reconstruction_error_test"}, False),
-    ],
-    ids=["no Test", "one label", "no label", "labels in Test only", "labels in Training only"],
-)
-def test_what_cannot_be_measured_is_none(lake, tables, measured, recommended):
+MEASURES = {"accuracy_train", "accuracy_test", "centroid_accuracy_test", "reconstruction_error_test"}
+# What there is -> which measures it allows; a recommendation needs accuracy_test.
+PARTS = {
+    "no Test": ([("Training", ("Apple", "Fig"))], {"accuracy_train"}),
+    "one label": ([("Training", ("Apple",)), ("Test", ("Apple",))], MEASURES),
+    "no label": ([("Training", (None,)), ("Test", (None,))], {"reconstruction_error_test"}),
+    "labels in Test only": ([("Training", (None,)), ("Test", ("Apple",))], {"reconstruction_error_test"}),
+    "labels in Training only": (
+        [("Training", ("Apple", "Fig")), ("Test", (None,))],
+        {"accuracy_train", "reconstruction_error_test"},
+    ),
+}
+
+
+def assert_measured(rows, measured):
+    for row in rows:
+        assert {name for name in MEASURES if row[name] is not None} == measured
+        if measured == MEASURES:
+            assert row["accuracy_train"] == row["accuracy_test"] == row["centroid_accuracy_test"] == 1.0
+    assert [row["recommended"] for row in rows] == ["accuracy_test" in measured, False]
+
+
+def test_what_cannot_be_measured_is_none(lake):
+    """Every case is a backbone of one table, since a table costs more than a case."""
+    made = [
+        make_features(8, split, labels, d=12, backbone=f"{case}-32")
+        for case, (tables, _) in PARTS.items()
+        for split, labels in tables
+    ]
+    write_features(lake, *made)
+    for case, (_, measured) in PARTS.items():
+        backbone = f"{case}-32"
+        rows = score_components(lake, backbone, fit_features(lake, backbone, count_groups(lake, backbone)), [2, 3])
+        assert_measured(rows, measured)
+
+
+@pytest.mark.parametrize("case", ["no Test", "no label"])
+def test_what_was_not_measured_is_null_in_the_table(lake, case):
+    tables, measured = PARTS[case]
     write_features(lake, *(make_features(8, split, labels, d=12) for split, labels in tables))
     result = fit_and_compare(lake, k_values=(2,))
-    names = {"accuracy_train", "accuracy_test", "centroid_accuracy_test", "reconstruction_error_test"}
-    for row in result["rows"]:
-        assert {name for name in names if row[name] is not None} == (names if measured == "all" else measured)
-        if measured == "all":
-            assert row["accuracy_train"] == row["accuracy_test"] == row["centroid_accuracy_test"] == 1.0
-    assert result["recommended_k"] == (2 if recommended else None)
-    assert [row.recommended for row in lake.read(COMPARISON).orderBy("k").collect()] == [recommended, False]
+    assert result["recommended_k"] is None
+    assert_measured(result["rows"], measured)
+    assert_measured([row.asDict() for row in lake.read(COMPARISON).orderBy("k").collect()], measured)
 
 
 def test_without_a_fit_the_step_to_run_is_named(lake):
@@ -179,11 +198,11 @@ def test_every_k_has_a_run_in_mlflow_and_the_promoted_fit_the_alias(lake, tmp_pa
     parent = store.client.get_run(tracking.find_run(store, first["model"]))
     assert parent.data.tags["recommended_k"] == str(first["recommended_k"])
 
-    before = versions(lake)
+    before = versions(lake.location)
     with monkeypatch.context() as patch:
         patch.setattr(tracking, "open_tracking", lambda *_: pytest.fail("MLflow was opened"))
         assert fit_and_compare(lake, **tracked) == first | {"promoted": None}
-    assert (versions(lake), runs(first["model"])[1]) == (before, 3)
+    assert (versions(lake.location), runs(first["model"])[1]) == (before, 3)
 
     write_features(lake, make_features(2, seed=2))
     second = fit_and_compare(lake, **tracked)
@@ -195,23 +214,23 @@ def test_every_k_has_a_run_in_mlflow_and_the_promoted_fit_the_alias(lake, tmp_pa
     assert fit_and_compare(lake, **tracked, promote="always")["promoted"] == {"pca": "3"}
     assert tracking.champion_model(store) == second["model"]
     assert {row["model"] for row in lake.read(PCA).select("model").distinct().collect()} == {second["model"]}
-    before = versions(lake)
+    before = versions(lake.location)
     assert fit_and_compare(lake, **tracked, promote="always")["promoted"] is None
-    assert versions(lake) == before
+    assert versions(lake.location) == before
 
 
 def test_a_comparison_is_recorded_once_tracking_is_back_without_being_scored_again(lake, tmp_path, monkeypatch):
     write_features(lake, make_features(10, d=12), make_features(6, "Test", d=12))
     away, back = {"tracking": "http://127.0.0.1:9"}, {"tracking": f"sqlite:///{tmp_path}/mlflow.db"}
     first = fit_and_compare(lake, **away)
-    before = versions(lake)
+    before = versions(lake.location)
     assert fit_and_compare(lake, **away) == first
-    assert versions(lake) == before
+    assert versions(lake.location) == before
     reduce_features(lake.spark, settings_of(lake, **back))
-    before = versions(lake)
+    before = versions(lake.location)
     monkeypatch.setattr(compare, "score_components", lambda *_: pytest.fail("scored again"))
     assert compare_components(lake.spark, settings_of(lake, **away, k_values=KS))["rows"] == first["rows"]
-    assert versions(lake) == before
+    assert versions(lake.location) == before
     again = compare_components(lake.spark, settings_of(lake, **back, k_values=KS))
     assert (again["rows"], again["promoted"]) == (first["rows"], {"pca": "1"})
     store = tracking.open_tracking(settings_of(lake, **back))

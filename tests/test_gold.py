@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from features import make_features, read_features, reference_pca, settings_of, versions, write_features
+from conftest import versions
+from features import make_features, read_features, reference_pca, settings_of, write_features
 
 from fruits import gold
 from fruits.errors import FruitsError
@@ -16,11 +17,6 @@ from fruits.platform.tables import Lake
 from fruits.silver import SILVER
 
 NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-def lake(spark, tmp_path):
-    return Lake(spark, str(tmp_path / "lake"))
 
 
 def reduce(lake, **changes):
@@ -85,26 +81,26 @@ def test_spectrum_and_scores_equal_those_of_numpy_and_of_mllib(lake):
 
 
 def test_features_of_a_real_network_have_1280_numbers_and_as_many_components_as_photos_allow(lake):
-    write_features(lake, make_features(40), make_features(6, "Test"))
+    write_features(lake, make_features(40, d=1280), make_features(6, "Test", d=1280))
     result = reduce(lake, k=39)
     assert lake.read(SPECTRUM).count() == 39
     assert_scores(lake, result)
 
 
 def test_k_is_a_count_or_a_share_of_variance(lake):
-    write_features(lake, make_features(30, d=40))
+    write_features(lake, make_features(30))
     _, training = read_features(lake)
     shares = np.cumsum(reference_pca(training)[0]) / training.var(axis=0, ddof=1).sum()
     for share in (0.3, 0.8):
         result = reduce(lake, k=share)
         assert result["k"] == int((shares < share).sum()) + 1
         assert result["model"].endswith(f"-k{result['k']}")
-    before = versions(lake)
+    before = versions(lake.location)
     assert reduce(lake, k=result["k"])["model"] == result["model"]
-    assert versions(lake) == before
+    assert versions(lake.location) == before
     with pytest.raises(FruitsError, match="k=30 is too large: the largest useful k is 29"):
         reduce(lake, k=30)
-    assert versions(lake) == before
+    assert versions(lake.location) == before
 
 
 @pytest.mark.parametrize(
@@ -134,14 +130,15 @@ def test_photos_all_alike_have_no_variance(lake):
 
 
 def test_photos_that_join_change_and_leave_test_are_projected_on_the_model_there_is(lake):
-    write_features(lake, make_features(20), make_features(6, "Test", seed=1))
+    d = 1280  # what moments of a group that is new are taken to have
+    write_features(lake, make_features(20, d=d), make_features(6, "Test", seed=1, d=d))
     first = reduce(lake)
     old = dict(zip(*map(list, scores(lake, first["model"])), strict=True))
-    write_features(lake, make_features(4, "Test", seed=2), make_features(1, "Test", (None,), seed=3))
-    changed = make_features(1, "Test", seed=4, path=["Test/Apple/1-0.jpg"])
+    write_features(lake, make_features(4, "Test", seed=2, d=d), make_features(1, "Test", (None,), seed=3, d=d))
+    changed = make_features(1, "Test", seed=4, d=d, path=["Test/Apple/1-0.jpg"])
     lake.merge(lake.spark.createDataFrame(changed), SILVER, ["path", "backbone"])
     lake.delete(SILVER, "path = 'Test/Fig/1-1.jpg'")
-    before = versions(lake)
+    before = versions(lake.location)
     again = reduce(lake)
     assert (again["model"], again["projected"], again["photos"]) == (first["model"], 6, 30)
     assert_scores(lake, again)
@@ -150,13 +147,13 @@ def test_photos_that_join_change_and_leave_test_are_projected_on_the_model_there
     assert len(same) == 24
     for path in same:
         assert (values[paths.index(path)] == old[path]).all()
-    assert versions(lake)[SPECTRUM.name] == before[SPECTRUM.name]
+    assert versions(lake.location)[SPECTRUM.name] == before[SPECTRUM.name]
     lake.spark.sql(f"UPDATE {lake._sql_name(SILVER)} SET label = 'Pear' WHERE path = 'Test/Apple/1-0.jpg'").collect()
     assert reduce(lake)["projected"] == 1
     assert scores_of(lake, first["model"]).where("path = 'Test/Apple/1-0.jpg'").first()["label"] == "Pear"
-    before = versions(lake)
+    before = versions(lake.location)
     assert reduce(lake)["projected"] == 0
-    assert versions(lake) == before
+    assert versions(lake.location) == before
 
 
 def test_rows_of_older_models_leave_and_the_champion_s_stay(lake, tmp_path):
@@ -197,32 +194,32 @@ def test_a_fit_is_recorded_once_tracking_is_back(lake, tmp_path, capsys, monkeyp
     assert result["run_id"] is None
     assert "tracking: off" in capsys.readouterr().err
     assert_scores(lake, result)
-    before = versions(lake)
+    before = versions(lake.location)
     assert reduce(lake, tracking=NOWHERE)["run_id"] is None
-    assert versions(lake) == before
+    assert versions(lake.location) == before
     monkeypatch.setattr(tracking, "log_fit", tracking.tolerate("logging the fit")(lambda *_: 1 / 0))
     assert reduce(lake, tracking=f"sqlite:///{tmp_path}/mlflow.db")["run_id"] is None
-    assert versions(lake) == before
+    assert versions(lake.location) == before
     monkeypatch.undo()
     recorded = reduce(lake, tracking=f"sqlite:///{tmp_path}/mlflow.db")
     assert {row["run_id"] for row in lake.read(SPECTRUM).collect()} == {recorded["run_id"]} != {None}
-    assert versions(lake) == before | {SPECTRUM.name: before[SPECTRUM.name] + 1}
+    assert versions(lake.location) == before | {SPECTRUM.name: before[SPECTRUM.name] + 1}
     store = tracking.open_tracking(settings_of(lake, tracking=f"sqlite:///{tmp_path}/mlflow.db"))
     run = store.client.get_run(recorded["run_id"])
     assert (run.info.status, run.data.params["photos_training"], run.data.params["k"]) == ("FINISHED", "12", "3")
     assert run.data.metrics["cumulative_explained_variance_at_k"] == pytest.approx(result["explained"], rel=1e-12)
     # A run with nothing new does not even open MLflow, and writes nothing.
-    before = versions(lake)
+    before = versions(lake.location)
     monkeypatch.setattr(tracking, "open_tracking", lambda *_: pytest.fail("MLflow was opened"))
     assert reduce(lake, tracking=f"sqlite:///{tmp_path}/mlflow.db")["run_id"] == recorded["run_id"]
-    assert versions(lake) == before
+    assert versions(lake.location) == before
 
 
 def test_a_lake_in_a_folder_mlflow_cannot_use_is_computed_all_the_same(spark, tmp_path, capsys):
     lake = Lake(spark, str(tmp_path / "lake%20?"))
-    write_features(lake, make_features(8, d=30))
+    write_features(lake, make_features(8))
     reduce(lake, tracking="")
-    write_features(lake, make_features(2, seed=1, d=30))
+    write_features(lake, make_features(2, seed=1))
     result = reduce(lake, tracking="")
     assert models(lake) == {result["model"]: 10}
     assert "rename the folder" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from conftest import TINY, photo_set
+from conftest import TINY, features_of, photo_set
 from deltalake import DeltaTable
 from features import reference_pca
 from photos import jpeg
@@ -14,8 +14,6 @@ from photos import jpeg
 from fruits import cli
 from fruits.platform import tracking
 from fruits.settings import Settings
-from fruits.vision.backbone import extract_features
-from fruits.vision.decode import decode_photo
 
 KEYS = {
     "bronze_images": ["path"],
@@ -62,9 +60,7 @@ def check(images, lake, store, result, k, ks):
         for row in (bronze.loc[path], silver.loc[path]):
             assert (row["sha256"], row["split"], row["label"]) == (hashlib.sha256(content).hexdigest(), split, label)
             assert pd.isna(row["error"])
-    features = np.array(
-        [extract_features(TINY.read_bytes(), decode_photo(contents[path], 32)[0]) for path in silver.index]
-    )
+    features = np.array([features_of(contents[path]) for path in silver.index])
     np.testing.assert_array_equal(np.stack(silver["features"]), features)
     features = features.astype(np.float64)
     is_training = (silver["split"] == "Training").to_numpy()

@@ -77,6 +77,15 @@ def kill_when(command: list[str], environment: dict[str, str], moment: Callable[
     assert process.returncode == -signal.SIGKILL, log.read_text()
 
 
+def run_here(capsys, images: Path, lake: Path) -> dict:
+    """Run the same command to its end in the session of the tests, which saves the start of another."""
+    capsys.readouterr()
+    status = cli.main(arguments(images, lake))
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    return json.loads(out)
+
+
 def assert_same_tables(lake: Path, reference: Path) -> None:
     """Row by row what the uninterrupted run wrote; of MLflow's ids and table versions each lake has its own."""
     own = ["run_id", "silver_version", "state"]
@@ -106,13 +115,7 @@ def test_a_run_killed_in_each_step_continues_to_the_same_result(spark, tmp_path,
         kill_when(command, environment(spark), lambda moment=moment: moment(lake), tmp_path / f"{step}.log")
         assert not too_late(lake), f"{step} was done before it was killed"
 
-    last = subprocess.run(
-        [fruits_command, *arguments(images, lake)], env=environment(spark), capture_output=True, text=True, check=False
-    )
-    assert last.returncode == 0, last.stderr
-    result = json.loads(last.stdout)
-    assert cli.main(arguments(images, reference)) == 0
-    expected = json.loads(capsys.readouterr().out)
+    result, expected = (run_here(capsys, images, place) for place in (lake, reference))
 
     assert_same_tables(lake, reference)
     assert len(table(lake, "bronze_images")) == PHOTOS

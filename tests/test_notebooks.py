@@ -2,16 +2,19 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import TINY, photo_set
+from conftest import photo_set
+from deltalake import DeltaTable
 from test_parameters import Dbutils
 
 from fruits.bronze import BRONZE
 from fruits.compare import COMPARISON
+from fruits.errors import SettingError
 from fruits.gold import PCA
 from fruits.platform.session import DELTA_PACKAGE, SPARK_HAS
 from fruits.platform.tables import Lake
@@ -66,17 +69,18 @@ def test_all_four_run_in_order_as_databricks_runs_them(spark, place, capsys):
 
 
 @pytest.mark.slow
-def test_two_by_python_and_by_spark_submit(spark, place):
+def test_two_by_python_and_by_spark_submit(place):
     """Bronze by python, which starts a small Spark of its own; silver by spark-submit, which brings its own."""
     here = place(photo_set(labels=2, training=2, test=1))
-    options = ["--images", here.images, "--lake", here.lake, "--weights", TINY, "--tracking", "none"]
+    options = here.options("images", "lake", "weights", "tracking")
     ran = by_python("01_bronze_images", *options)
     assert ran.returncode == 0, ran.stderr
     assert "'new': 6" in ran.stdout
     ran = by_spark_submit("02_silver_features", *options)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "'computed': 6" in ran.stdout
-    assert Lake(spark, str(here.lake)).read(SILVER).where("size(features) = 1280").count() == 6
+    features = DeltaTable(here.lake / SILVER.name).to_pandas()["features"]
+    assert [len(each) for each in features] == [1280] * 6
 
 
 def test_a_wrong_setting_is_one_line_and_status_2(tmp_path):
@@ -88,12 +92,21 @@ def test_a_wrong_setting_is_one_line_and_status_2(tmp_path):
     )
 
 
-@pytest.mark.slow
-def test_a_setting_found_wrong_by_the_step_is_one_line_and_status_2(tmp_path):
-    ran = by_python("01_bronze_images", "--images", tmp_path / "none", "--lake", tmp_path / "lake")
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr.startswith("fruits: images=")
-    assert ran.stderr.count("\n") == 1
+@pytest.mark.usefixtures("spark")
+def test_a_setting_found_wrong_by_the_step_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
+    """In this process, which has a session; test_parameters.py ends a process by such an error."""
+    words = ["01_bronze_images.py", "--images", str(tmp_path / "none"), "--lake", str(tmp_path / "lake")]
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # the notebook replaces it
+    with pytest.raises(SettingError) as wrong:
+        runpy.run_path(str(FOLDER / words[0]), run_name="__main__")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        sys.excepthook(wrong.type, wrong.value, wrong.tb)
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert err.startswith("fruits: images=")
+    assert err.count("\n") == 1
 
 
 def by_python(name: str, *options: object) -> subprocess.CompletedProcess:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import TINY
+from conftest import TINY, features_of, stopped_after_one_commit
 from photos import jpeg
 
 from fruits import silver
@@ -17,7 +17,6 @@ from fruits.errors import FruitsError
 from fruits.platform.tables import Lake
 from fruits.silver import ARROW, ROWS_PER_BATCH, SILVER, featurise_photos
 from fruits.vision.backbone import extract_features
-from fruits.vision.decode import decode_photo
 
 
 @pytest.fixture
@@ -57,10 +56,6 @@ def rows_of(spark, here):
 
 def photo(number):
     return jpeg(color=(40 * number, 90, 250 - 40 * number), size=(32, 32), seed=number)
-
-
-def features_of(content):
-    return extract_features(TINY.read_bytes(), decode_photo(content, 32)[0])
 
 
 def test_one_photo_is_one_forward_pass_whatever_happens_to_it(spark, place, passes):
@@ -126,18 +121,10 @@ def test_two_backbones_follow_changed_and_removed_photos_side_by_side(spark, pla
     assert passes() == 8
 
 
-def test_chunks_are_commits_and_a_stopped_run_continues(spark, place, passes, monkeypatch):
+def test_chunks_are_commits_and_a_stopped_run_continues(spark, place, passes):
     here = place({f"Training/It's é/{n}.jpg": photo(n) for n in range(6)}, chunk="4")
     ingest_photos(spark, here.settings)
-    append = Lake.append
-
-    def append_once(lake, *arguments):
-        if lake.exists(SILVER):
-            raise KeyboardInterrupt
-        append(lake, *arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Lake, "append", append_once)
+    with stopped_after_one_commit(SILVER):
         featurise_photos(spark, here.settings)
     assert (len(rows_of(spark, here)), passes()) == (4, 4)
     assert featurise_photos(spark, here.settings)["computed"] == 2

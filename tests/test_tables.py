@@ -20,7 +20,7 @@ def content(frame):
     return sorted(tuple(row) for row in frame.select("name", "weight").collect())
 
 
-@pytest.fixture(params=["folder", "uri", "schema"])
+@pytest.fixture(params=[pytest.param("folder", marks=pytest.mark.sample), "uri", "schema"])
 def lake(request, spark, tmp_path):
     """One empty lake of each kind; every reading and writing is to be the same in all."""
     if request.param == "folder":

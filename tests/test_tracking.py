@@ -4,24 +4,21 @@ import json
 import os
 import subprocess
 import sys
-import time
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import TINY
 from photos import jpeg
 
 from fruits.platform import tracking
-from fruits.platform.tracking_models import copy_code
 from fruits.settings import Settings
 from fruits.stats.discriminant import classify, fit_discriminant
 from fruits.stats.moments import measure_moments
 from fruits.stats.pca import fit_pca, project
 from fruits.vision.decode import decode_photo
 
-TINY = Path(__file__).parent / "golden" / "tiny.tflite"
 COLOURS = {"Cherry": (200, 30, 40), "Lemon": (240, 220, 60), "Lime": (234, 222, 64)}
 BETWEEN = (236, 221, 63)  # Lemon and Lime
 K = 6
@@ -30,11 +27,7 @@ ROWS = [
     for k in (2, 4, 8)
 ]
 
-
-@pytest.fixture(autouse=True)
-def _no_store_of_the_machine(monkeypatch):
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DATABRICKS_RUNTIME_VERSION"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("no_store_of_the_machine")
 
 
 @pytest.fixture(scope="module")
@@ -154,18 +147,6 @@ def test_models_have_signature_example_and_exact_requirements(recorded):
         pins = dict(line.split("==") for line in (folder / "requirements.txt").read_text().split())
         assert set(pins) == packages | {"mlflow"}
     assert {path.suffix for path in folder.joinpath("code").rglob("*") if path.is_file()} == {".py"}
-
-
-def test_code_travels_without_data_and_caches_also_from_a_zip(tmp_path):
-    with zipfile.ZipFile(tmp_path / "fruits.zip", "w") as file:
-        for name in ("__init__.py", "stats/__init__.py", "stats/pca.py", "photo.jpg", "__pycache__/a.pyc", "data/b.py"):
-            file.writestr(f"fruits/{name}", name)
-    copy_code(zipfile.Path(tmp_path / "fruits.zip", "fruits/"), tmp_path / "copy")
-    copied = {
-        path.relative_to(tmp_path / "copy").as_posix(): path.read_text() for path in tmp_path.glob("copy/**/*.py")
-    }
-    assert copied == {name: name for name in ("__init__.py", "stats/__init__.py", "stats/pca.py")}
-    assert not [path for path in tmp_path.glob("copy/**/*") if path.is_file() and path.suffix != ".py"]
 
 
 def test_classifier_names_photos_without_spark_tensorflow_or_this_repository(recorded, fit, measure, tmp_path):
@@ -290,84 +271,6 @@ def test_a_failure_of_mlflow_is_one_line_and_no_error(store, fit, monkeypatch, c
     assert capsys.readouterr().err == "tracking: logging the fit failed: disk full; the tables are complete\n"
     failed = opened.client.search_runs([opened.experiment_id], "tags.`fruits.model` = 'unlucky'")
     assert [run.info.status for run in failed] == ["FAILED"]
-
-
-def test_a_server_that_is_away_is_found_soon_and_told_in_one_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
-    start = time.monotonic()
-    assert tracking.open_tracking(Settings(lake=str(tmp_path), tracking="http://me:secret@127.0.0.1:9")) is None
-    assert time.monotonic() - start < 10
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and told.startswith("tracking: off, http://127.0.0.1:9: ")
-    assert "secret" not in told
-
-
-def test_a_deleted_experiment_is_told(store, capsys):
-    settings, opened = store
-    opened.client.delete_experiment(opened.client.create_experiment("gone"))
-    assert tracking.open_tracking(replace(settings, experiment="gone")) is None
-    assert "experiment 'gone' was deleted" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ["my%20photos", "what?"])
-def test_a_path_mlflow_misreads_is_told_with_a_way_out(tmp_path, name, capsys):
-    settings = Settings(lake=str(tmp_path / name))
-    assert tracking.resolve_uri(settings) is None
-    assert tracking.open_tracking(settings) is None
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and repr(str(tmp_path / name)) in told and "tracking=sqlite:" in told
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_looking_makes_no_store(tmp_path, capsys):
-    assert tracking.open_tracking(Settings(lake=str(tmp_path)), create=False) is None
-    assert list(tmp_path.iterdir()) == [] and capsys.readouterr().err == ""
-
-
-def test_without_tracking_mlflow_is_not_even_imported(tmp_path):
-    code = """
-import sys
-from fruits.platform import tracking
-from fruits.settings import Settings
-opened = tracking.open_tracking(Settings(lake=sys.argv[1], tracking="none"))
-assert opened is None and tracking.find_run(opened, "m") is None and tracking.log_fit(opened, None) is None
-assert tracking.promote(opened, "m", "always") is None and tracking.champion_model(opened) == tracking.UNKNOWN
-assert tracking.log_comparison(opened, None, [], 4) is None
-assert tracking.list_models(opened) == tracking.last_runs(opened) == []
-assert "mlflow" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("lake", "uri"),
-    [
-        ("/data/lake", "sqlite:////data/lake/mlflow.db"),
-        ("file:/data/lake", "sqlite:////data/lake/mlflow.db"),
-        ("file:///data/lake/", "sqlite:////data/lake/mlflow.db"),
-        ("s3://bucket/lake", None),
-        ("main.fruits", None),
-    ],
-)
-def test_a_lake_in_a_folder_has_its_own_store(lake, uri):
-    assert tracking.resolve_uri(Settings(lake=lake)) == uri
-
-
-def test_what_was_asked_for_goes_before_the_environment_and_that_before_the_lake(monkeypatch):
-    settings = Settings(lake="/data/lake")
-    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "18.0")
-    assert tracking.resolve_uri(settings) == "databricks"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server")
-    assert tracking.resolve_uri(settings) == "http://server"
-    assert tracking.resolve_uri(replace(settings, tracking="sqlite:///x.db")) == "sqlite:///x.db"
-    assert tracking.resolve_uri(replace(settings, tracking="none")) is None
-
-
-def test_models_are_named_after_the_schema_of_unity_catalog(store):
-    _, opened = store
-    assert opened.prefix == "fruits_"
-    assert tracking.open_tracking(Settings(lake="main.fruits", tracking=opened.uri)).prefix == "main.fruits.fruits_"
 
 
 def _children(opened, run_id):

@@ -1,0 +1,98 @@
+"""Which MLflow store is used, what opening it may cost, and what is said when it cannot be had."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from fruits.platform import tracking
+from fruits.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("no_store_of_the_machine")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    settings = Settings(lake=str(tmp_path_factory.mktemp("lake")))
+    return settings, tracking.open_tracking(settings)
+
+
+@pytest.mark.parametrize(
+    ("lake", "uri"),
+    [
+        ("/data/lake", "sqlite:////data/lake/mlflow.db"),
+        ("file:/data/lake", "sqlite:////data/lake/mlflow.db"),
+        ("file:///data/lake/", "sqlite:////data/lake/mlflow.db"),
+        ("s3://bucket/lake", None),
+        ("main.fruits", None),
+    ],
+)
+def test_a_lake_in_a_folder_has_its_own_store(lake, uri):
+    assert tracking.resolve_uri(Settings(lake=lake)) == uri
+
+
+def test_what_was_asked_for_goes_before_the_environment_and_that_before_the_lake(monkeypatch):
+    settings = Settings(lake="/data/lake")
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "18.0")
+    assert tracking.resolve_uri(settings) == "databricks"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server")
+    assert tracking.resolve_uri(settings) == "http://server"
+    assert tracking.resolve_uri(replace(settings, tracking="sqlite:///x.db")) == "sqlite:///x.db"
+    assert tracking.resolve_uri(replace(settings, tracking="none")) is None
+
+
+@pytest.mark.parametrize("name", ["my%20photos", "what?"])
+def test_a_path_mlflow_misreads_is_told_with_a_way_out(tmp_path, name, capsys):
+    settings = Settings(lake=str(tmp_path / name))
+    assert tracking.resolve_uri(settings) is None
+    assert tracking.open_tracking(settings) is None
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and repr(str(tmp_path / name)) in told and "tracking=sqlite:" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_makes_no_store(tmp_path, capsys):
+    assert tracking.open_tracking(Settings(lake=str(tmp_path)), create=False) is None
+    assert list(tmp_path.iterdir()) == [] and capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("store")  # MLflow is loaded by then
+def test_a_server_that_is_away_is_found_soon_and_told_in_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    start = time.monotonic()
+    assert tracking.open_tracking(Settings(lake=str(tmp_path), tracking="http://me:secret@127.0.0.1:9")) is None
+    assert time.monotonic() - start < 10
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and told.startswith("tracking: off, http://127.0.0.1:9: ")
+    assert "secret" not in told
+
+
+def test_a_deleted_experiment_is_told(store, capsys):
+    settings, opened = store
+    opened.client.delete_experiment(opened.client.create_experiment("gone"))
+    assert tracking.open_tracking(replace(settings, experiment="gone")) is None
+    assert "experiment 'gone' was deleted" in capsys.readouterr().err
+
+
+def test_models_are_named_after_the_schema_of_unity_catalog(store):
+    _, opened = store
+    assert opened.prefix == "fruits_"
+    assert tracking.open_tracking(Settings(lake="main.fruits", tracking=opened.uri)).prefix == "main.fruits.fruits_"
+
+
+def test_without_tracking_mlflow_is_not_even_imported(tmp_path):
+    code = """
+import sys
+from fruits.platform import tracking
+from fruits.settings import Settings
+opened = tracking.open_tracking(Settings(lake=sys.argv[1], tracking="none"))
+assert opened is None and tracking.find_run(opened, "m") is None and tracking.log_fit(opened, None) is None
+assert tracking.promote(opened, "m", "always") is None and tracking.champion_model(opened) == tracking.UNKNOWN
+assert tracking.log_comparison(opened, None, [], 4) is None
+assert tracking.list_models(opened) == tracking.last_runs(opened) == []
+assert "mlflow" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
+    assert list(tmp_path.iterdir()) == []
