@@ -33,9 +33,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
-    """Keep what the tests make out of the user's own cache."""
+def cache(tmp_path_factory, pytestconfig):
+    """Keep what the tests make out of the user's own cache; Java's archive of classes is kept from run to run."""
     folder = tmp_path_factory.mktemp("cache")
+    if hasattr(pytestconfig, "cache"):
+        (folder / "java").symlink_to(pytestconfig.cache.mkdir("java"))
     os.environ["FRUITS_CACHE"] = str(folder)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     return folder
@@ -53,12 +55,7 @@ def spark():
     """The session every test shares: classic, or Spark Connect where SPARK_REMOTE says so."""
     from fruits.platform.session import open_session
 
-    session = open_session()
-    # On tables of a few rows compiling a query takes longer than interpreting it: a third of the whole run. Compiled
-    # queries are those of the tests that start a process, and test_kill.py compares the two row by row.
-    session.conf.set("spark.sql.codegen.wholeStage", "false")
-    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
-    return session
+    return open_session()
 
 
 @dataclass(frozen=True)
@@ -150,7 +147,7 @@ def stopped_after_one_commit(table: Table) -> Iterator[None]:
     def append_once(lake, *arguments, append=Lake.append):
         if lake.exists(table):
             raise KeyboardInterrupt
-        append(lake, *arguments)
+        return append(lake, *arguments)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Lake, "append", append_once)

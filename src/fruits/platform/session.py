@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -140,10 +141,14 @@ def _class_archive() -> str:
     archive = cache_folder() / "java" / f"spark-{hashlib.sha256(made_for.encode()).hexdigest()[:16]}.jsa"
     with suppress(OSError):  # no place to keep it: a slower start
         archive.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open("ab+") as file:
-            file.seek(0)
-            is_whole = file.read(4).strip(b"\0")  # Java writes the head last
-        return f'"-XX:{"SharedArchiveFile" if is_whole else "ArchiveClassesAtExit"}={archive}"'
+        if archive.is_file():
+            with archive.open("rb") as file:
+                if file.read(4).strip(b"\0"):  # Java writes the head last
+                    return f'"-XX:SharedArchiveFile={archive}"'
+            if time.time() - archive.stat().st_mtime < 3600:
+                return ""  # another session leaves it when it ends; that takes Java some 10 s
+        archive.touch()
+        return f'"-XX:ArchiveClassesAtExit={archive}"'
     return ""
 
 

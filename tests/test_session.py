@@ -1,0 +1,53 @@
+"""What a session of this machine is started with."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from fruits.platform import session
+
+
+@pytest.fixture
+def option(monkeypatch, tmp_path):
+    """Ask for Java's option, in a cache of the test's own; gives its name and its file."""
+    monkeypatch.setenv("FRUITS_CACHE", str(tmp_path / "my cache"))
+
+    def ask() -> tuple[str, Path]:
+        name, file = re.fullmatch(r'"-XX:(\w+)=(.+)"', session._class_archive()).groups()
+        return name, Path(file)
+
+    return ask
+
+
+def test_the_first_session_leaves_an_archive_of_classes_and_later_ones_use_it(option):
+    name, file = option()
+    assert (name, file.suffix) == ("ArchiveClassesAtExit", ".jsa")
+    assert session._class_archive() == ""  # the first one has not ended
+    file.write_bytes(bytes(4096))
+    assert session._class_archive() == ""  # Java is writing
+    file.write_bytes(b"\xa8\xba\x0b\xf0" + bytes(4092))
+    assert option() == ("SharedArchiveFile", file)
+
+
+def test_an_archive_that_was_never_finished_is_begun_anew(option):
+    _, file = option()
+    file.write_bytes(bytes(4096))
+    os.utime(file, (time.time() - 4000,) * 2)
+    assert option() == ("ArchiveClassesAtExit", file)
+    assert session._class_archive() == ""
+
+
+def test_another_java_or_spark_has_an_archive_of_its_own(option, monkeypatch):
+    first = option()
+    monkeypatch.setattr("pyspark.__version__", "0.0")
+    assert option()[1] != first[1]
+
+
+def test_no_place_for_an_archive_and_no_java_mean_no_option(option, monkeypatch, tmp_path):
+    (tmp_path / "my cache").write_text("a file")
+    assert session._class_archive() == ""
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert session._class_archive() == ""
