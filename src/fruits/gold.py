@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from fruits.accumulate import Group, as_matrix, count_groups, refresh_moments, with_features
-from fruits.errors import FruitsError, SettingError
+from fruits.errors import FruitsError
 from fruits.platform import tracking
 from fruits.platform.progress import report
 from fruits.platform.tables import Lake, Table, quote
@@ -218,17 +218,10 @@ def _prune(lake: Lake) -> None:
 def _older_models(lake: Lake, store: tracking.Tracking | None, settings: Settings, model: str) -> list[str]:
     """Name the models whose rows leave gold_pca: all but this one and the champion; none if MLflow cannot be asked."""
     older = [row["model"] for row in lake.read(PCA).select("model").distinct().collect() if row["model"] != model]
-    if not older or not _is_tracked(settings):
+    if not older or tracking.resolve_uri(settings) is None:
         return older
     champion = tracking.champion_model(store or tracking.open_tracking(settings))
     return [] if champion == tracking.UNKNOWN else [each for each in older if each != champion]
-
-
-def _is_tracked(settings: Settings) -> bool:
-    try:
-        return tracking.resolve_uri(settings) is not None
-    except SettingError:  # MLflow cannot use this lake's folder; open_tracking says so
-        return False
 
 
 def kept_spectrum(lake: Lake, name: str) -> dict[str, dict[str, Any]]:
