@@ -4,6 +4,8 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
+RUN_STAMP := .venv/.ready-to-run
+UV := uv==0.13.9
 
 IMAGES ?=
 LAKE ?= lake
@@ -17,19 +19,26 @@ help: ## this list
 
 setup: $(STAMP) ## make .venv, again only when requirements.txt or pyproject.toml change
 
-$(STAMP): requirements.txt pyproject.toml
+# What `make run` needs, without the 1.5 GB of TensorFlow; uv installs in a third of pip's time.
+$(RUN_STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fruits needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check $(UV)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.txt --editable '.[local]'
+	@touch $@
+
+$(STAMP): $(RUN_STAMP)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
 	@touch $@
 
 java:
 	@v=$$("$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p' | head -n 1); \
 	[ "$${v:-0}" -ge 17 ] || { echo "fruits needs Java 17 or 21 for Spark, found $${v:-none}; install a JDK 17 (Debian: apt install openjdk-17-jre-headless, macOS: brew install openjdk@17) or set JAVA_HOME" >&2; exit 1; }
 
-run: java $(STAMP) ## photos to PCA and a comparison of k: make run IMAGES=… [LAKE=lake] [WEIGHTS=imagenet|PATH] [RUN_ARGS="--k 0.9"]
-	$(BIN)/fruits run $(if $(IMAGES),--images "$(IMAGES)") --lake "$(LAKE)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(RUN_ARGS)
+# Keras weights are made into a network by TensorFlow; a network is not.
+run: java $(if $(filter-out fruits %.tflite,$(WEIGHTS)),$(STAMP),$(RUN_STAMP)) ## photos to PCA and a comparison of k: make run [IMAGES=DIR] [LAKE=lake] [WEIGHTS=fruits|imagenet|PATH] [RUN_ARGS="--k 0.9"]
+	$(if $(IMAGES),,$(BIN)/fruits samples samples)
+	$(BIN)/fruits run --images "$(or $(IMAGES),samples)" --lake "$(LAKE)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(RUN_ARGS)
 
 test: java $(STAMP) lint ## every test, on classic Spark and on Spark Connect
 	@# Both at once: each waits mostly on one thread of its Spark. What Connect says comes last.
@@ -47,8 +56,8 @@ lint: $(STAMP) ## ruff: style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-requirements: $(STAMP) ## pin requirements.txt anew from pyproject.toml (needs uv)
-	uv pip compile --universal --python-version 3.11 --all-extras --quiet --no-header --no-annotate -o requirements.txt pyproject.toml
+requirements: $(STAMP) ## pin requirements.txt anew from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --quiet --no-header --no-annotate -o requirements.txt pyproject.toml
 
 clean: ## remove what make made
-	rm -rf .venv lake dist .pytest_cache .ruff_cache
+	rm -rf .venv lake samples dist .pytest_cache .ruff_cache

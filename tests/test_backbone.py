@@ -16,6 +16,7 @@ from photos import jpeg
 from fruits.errors import FruitsError, SettingError
 from fruits.settings import from_text
 from fruits.vision import backbone
+from fruits.vision import weights as weights_files
 from fruits.vision.backbone import extract_features, find_network, identify_backbone, load_network, write_network
 from fruits.vision.decode import PREPROCESSING, decode_photo
 
@@ -135,12 +136,12 @@ def test_imagenet_weights_are_taken_from_keras_own_folder(tmp_path, monkeypatch,
 @pytest.mark.parametrize("network", ["refuses", "is silent"])
 def test_imagenet_weights_that_cannot_be_had_are_one_clear_line(tmp_path, monkeypatch, network):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(backbone, "DOWNLOAD_PATIENCE", 0.5)
+    monkeypatch.setattr(weights_files, "DOWNLOAD_PATIENCE", 0.5)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if network == "is silent":
             server.listen()
-        monkeypatch.setattr(backbone, "IMAGENET_URL", f"http://127.0.0.1:{server.getsockname()[1]}/")
+        monkeypatch.setattr(weights_files, "IMAGENET_URL", f"http://127.0.0.1:{server.getsockname()[1]}/")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         start = time.monotonic()
         with pytest.raises(FruitsError, match=f"could not be downloaded .*; put {IMAGENET} into {tmp_path}") as caught:

@@ -226,7 +226,7 @@ def draw_samples(folder: str, photos: int = 500) -> dict:
     """Draw a photo set as `<folder>/Training/<label>/<i>.jpg` and `<folder>/Test/<label>/<i>.jpg`, 4 to 1.
 
     The same photo has the same bytes each time, however many are drawn, so that asking for more adds photos.
-    Nothing that is in the folder is removed.
+    Nothing that is in the folder is removed, and a photo that is there as drawn is not touched.
 
     Args:
         folder: made where it is missing.
@@ -251,7 +251,9 @@ def draw_samples(folder: str, photos: int = 500) -> dict:
         path = Path(folder, split, label, f"{index}.jpg")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_encode(draw_photo(label, index)))
+            content = _encode(draw_photo(label, index))
+            if not path.is_file() or path.read_bytes() != content:
+                path.write_bytes(content)
         except OSError as error:
             raise FruitsError(
                 f"{path} cannot be written ({error.strerror}); try a folder that is yours, as ./photos"

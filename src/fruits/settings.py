@@ -26,7 +26,9 @@ class Settings:
 
     images: str = _setting("", "folder or URI of the photos, laid out [<split>/]<label>/<file>")
     lake: str = _setting("lake", "where the tables live: catalog.schema, a folder or an s3:// URI")
-    weights: str = _setting("imagenet", "network weights: imagenet, or the path or URI of an .h5 or a .tflite")
+    weights: str = _setting(
+        "fruits", "network weights: fruits (in the package), imagenet, or the path or URI of an .h5 or a .tflite"
+    )
     input_size: int = _setting(0, "side in pixels of what the network sees; 0 for its own (224 for imagenet)")
     precision: str = _setting("float32", "arithmetic of the network", ("float32", "int8"))
     k: float = _setting(0.95, "components to keep (1 to 1280), or the share of variance to reach (between 0 and 1)")

@@ -3,11 +3,8 @@
 import hashlib
 import os
 import sys
-import tempfile
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
 
@@ -18,12 +15,9 @@ from fruits.platform.files import cache_folder
 from fruits.platform.progress import report
 from fruits.settings import MAX_COMPONENTS, Settings
 from fruits.vision.decode import PREPROCESSING, decode_photo
+from fruits.vision.weights import PACKAGED, find_imagenet, first_line, read_weights, write_whole
 
-IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{size}_no_top.h5"
-IMAGENET_URL = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
-IMAGENET_SIZES = (96, 128, 160, 192, 224)  # Keras has ImageNet weights trained at these; others start from 224
 HDF5 = b"\x89HDF\r\n\x1a\n"  # how such a file starts
-DOWNLOAD_PATIENCE = 15  # seconds without a byte
 CALIBRATION_PHOTOS = 200
 
 
@@ -34,7 +28,7 @@ class Backbone:
     Attributes:
         id: architecture, alpha, input size, precision, weights hash and preprocessing version, readable.
         input_size: side in pixels of what it sees; 0 when only the file can tell.
-        weights: local path of the .h5 or .tflite it is made from.
+        weights: local path of the .h5 or .tflite it is made from, or `fruits` for the network in the package.
         precision: float32 or int8.
     """
 
@@ -63,27 +57,32 @@ def identify_backbone(settings: Settings) -> Backbone:
         SettingError: no such file, or neither .h5 nor .tflite in name and content.
         FruitsError: the ImageNet weights could not be downloaded.
     """
-    if settings.weights == "imagenet":
-        size = settings.input_size or 224
-        path = _imagenet_file(size)
+    if settings.weights == "fruits":
+        path = Path(PACKAGED)
+    elif settings.weights == "imagenet":
+        path = find_imagenet(settings.input_size or 224)
     else:
         path = Path(settings.weights).expanduser()
         if not path.is_file():
-            raise SettingError(f"weights={settings.weights!r} is not a file; give an .h5 or a .tflite, or imagenet")
+            raise SettingError(
+                f"weights={settings.weights!r} is not a file; give an .h5 or a .tflite, or fruits, or imagenet"
+            )
         if path.suffix not in (".h5", ".tflite"):
             raise SettingError(f"weights={settings.weights!r} is neither an .h5 nor a .tflite file")
-    content = path.read_bytes()
+    weights = "fruits" if settings.weights == "fruits" else str(path)
+    content = read_weights(weights)
     digest = hashlib.sha256(content).hexdigest()[:8]
     if path.suffix == ".tflite":
         if settings.precision != "float32":
             raise SettingError(f"precision={settings.precision} cannot change a made network; give its .h5 weights")
         size = _check_network(content, settings)
-        return Backbone(f"tflite-{size}-{digest}-{PREPROCESSING}", size, str(path), settings.precision)
+        kind = "fruits" if weights == "fruits" else "tflite"
+        return Backbone(f"{kind}-{size}-{digest}-{PREPROCESSING}", size, weights, settings.precision)
     if not content.startswith(HDF5):
         raise SettingError(f"weights={str(path)!r} is called .h5 and is no HDF5 file; give Keras' *_no_top.h5")
     size = settings.input_size or 224
     name = f"mobilenetv2-1.00-{size}-{settings.precision}-{digest}-{PREPROCESSING}"
-    return Backbone(name, size, str(path), settings.precision)
+    return Backbone(name, size, weights, settings.precision)
 
 
 def load_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes:
@@ -98,10 +97,10 @@ def load_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes
         FruitsError: TensorFlow is needed and not there.
     """
     if not backbone.cached.is_file():
-        is_made = backbone.weights.endswith(".tflite")
-        network = Path(backbone.weights).read_bytes() if is_made else make_network(backbone, calibration)
+        is_made = not backbone.weights.endswith(".h5")
+        network = read_weights(backbone.weights) if is_made else make_network(backbone, calibration)
         backbone.cached.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(backbone.cached, network)
+        write_whole(backbone.cached, network)
     return backbone.cached.read_bytes()
 
 
@@ -153,7 +152,7 @@ def make_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes
             include_top=False, weights=backbone.weights, pooling="avg", input_shape=(size, size, 3)
         )
     except Exception as error:
-        reason = _first_line(error)
+        reason = first_line(error)
         raise SettingError(
             f"weights={backbone.weights!r} do not fit MobileNetV2 alpha 1.0 without its top ({reason}); "
             "they are to be Keras' *_no_top.h5"
@@ -201,7 +200,7 @@ def _check_network(network: bytes, settings: Settings) -> int:
         features = int(np.prod(result[0]["shape"])) if result[0]["dtype"] == np.float32 else 0
     except (ValueError, RuntimeError) as error:
         raise SettingError(
-            f"weights={settings.weights!r} is not a network LiteRT can run ({_first_line(error)})"
+            f"weights={settings.weights!r} is not a network LiteRT can run ({first_line(error)})"
         ) from None
     fits = len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2] and shape[3] == 3 and kind == np.uint8
     if not fits or features != MAX_COMPONENTS:
@@ -214,39 +213,6 @@ def _check_network(network: bytes, settings: Settings) -> int:
             f"input_size={settings.input_size} does not fit weights={settings.weights!r}, made for {shape[1]}"
         )
     return shape[1]
-
-
-def _imagenet_file(size: int) -> Path:
-    """Give Keras' own ImageNet weights, downloaded into Keras' own folder when they are not there yet.
-
-    Not by Keras: its download has no time limit, and leaves half a file under the whole one's name when it is killed.
-    """
-    name = IMAGENET_FILE.format(size=size if size in IMAGENET_SIZES else 224)
-    path = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / name
-    if not path.is_file():
-        report(f"network: downloading {name}, once on this machine")
-        try:
-            with urllib.request.urlopen(IMAGENET_URL + name, timeout=DOWNLOAD_PATIENCE) as response:
-                content = response.read()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(path, content)
-        except (OSError, HTTPException) as error:
-            raise FruitsError(
-                f"weights=imagenet could not be downloaded ({_first_line(error)}); "
-                f"put {name} into {path.parent}, or give weights=PATH"
-            ) from None
-    return path
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, whoever else writes it now."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(path)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _import_tensorflow():
