@@ -125,6 +125,16 @@ def test_a_network_of_another_shape_is_refused(monkeypatch):
         identify_backbone(from_text({"weights": str(TINY)}))
 
 
+def test_the_network_in_the_package_is_the_default(no_tensorflow):
+    named = identify_backbone(from_text({}))
+    content = (Path(backbone.__file__).parent / "fruits.tflite").read_bytes()
+    assert named.id == f"fruits-{named.input_size}-{digest(content)}-{PREPROCESSING}"
+    assert load_network(named) == content
+    assert len(content) <= 3_000_000
+    with pytest.raises(SettingError, match="precision=int8 cannot change a made network"):
+        identify_backbone(from_text({"precision": "int8"}))
+
+
 def test_imagenet_weights_are_taken_from_keras_own_folder(tmp_path, monkeypatch, no_tensorflow):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()

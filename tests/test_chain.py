@@ -1,9 +1,12 @@
 """The four steps together, and what a second run costs."""
 
+import json
 import re
+import sys
 
+import pyarrow as pa
 import pytest
-from conftest import versions
+from conftest import photo_set, versions
 
 from fruits import cli
 
@@ -40,3 +43,22 @@ def test_a_second_run_with_nothing_new_writes_no_table_version_and_says_so(first
     assert re.match(r"gold      k=3 explains \d+\.\d% of the variance, 0 photos projected", lines[4])
     (recommended,) = (line for line in lines if "<- recommended" in line)
     assert int(recommended.split()[0]) == told["compare"]["recommended_k"]
+
+
+def test_the_network_of_the_package_needs_no_tensorflow_in_driver_or_worker(spark, place, capsys):
+    here = place(photo_set(), weights="fruits")
+    assert cli.main(["run", *here.options("images", "lake", "tracking", "k", "k_values"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["silver"]["backbone"].startswith("fruits-")
+    assert (told["silver"]["computed"], told["silver"]["errors"]) == (24, 0)
+
+    def look(batches):
+        for _ in batches:
+            networks = len(sys.__dict__.get("_fruits_interpreters", ()))
+            found = [[networks], [any(name in sys.modules for name in ("tensorflow", "keras"))]]
+            yield pa.RecordBatch.from_arrays([pa.array(each) for each in found], names=["networks", "tensorflow"])
+
+    workers = spark.range(8).repartition(8).mapInArrow(look, "networks bigint, tensorflow boolean").collect()
+    assert any(row.networks for row in workers)  # a worker that ran the network is among them
+    assert not any(row.tensorflow for row in workers)
+    assert not {"tensorflow", "keras"} & set(sys.modules)

@@ -86,6 +86,16 @@ def test_drawing_more_photos_keeps_those_drawn_and_files_of_others(tmp_path):
     assert len(set(after.values())) == 40
 
 
+def test_photos_that_are_there_as_drawn_are_not_written_again(tmp_path):
+    draw_samples(str(tmp_path), 4)
+    first, *others = sorted(tmp_path.rglob("*.jpg"))
+    first.write_bytes(b"changed")
+    before = {file: file.stat().st_mtime_ns for file in others}
+    draw_samples(str(tmp_path), 4)
+    assert {file: file.stat().st_mtime_ns for file in others} == before
+    assert first.read_bytes() != b"changed"
+
+
 def test_every_photo_of_a_label_is_another_one(drawn):
     pixels, _, _ = drawn
     assert len({photo.tobytes() for photo in pixels}) == len(pixels)
