@@ -40,17 +40,18 @@ run: java $(if $(filter-out fruits %.tflite,$(WEIGHTS)),$(STAMP),$(RUN_STAMP)) #
 	$(if $(IMAGES),,$(BIN)/fruits samples samples)
 	$(BIN)/fruits run --images "$(or $(IMAGES),samples)" --lake "$(LAKE)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(RUN_ARGS)
 
+# Two at once, for a test on Spark waits mostly on one thread; what the second says comes last.
+define at_once
+	@log=$$(mktemp); status=0; { $(2); } > "$$log" 2>&1 & second=$$!; \
+	trap 'kill $$second 2> /dev/null' INT TERM; \
+	$(1) || status=1; wait $$second || status=1; cat "$$log"; rm -f "$$log"; exit $$status
+endef
+
 test: java $(STAMP) lint ## every test, on classic Spark and on Spark Connect
-	@# Both at once: each waits mostly on one thread of its Spark. What Connect says comes last.
-	@log=$$(mktemp); status=0; \
-	SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark > "$$log" 2>&1 & connect=$$!; \
-	trap 'kill $$connect 2> /dev/null' INT TERM; \
-	echo "on classic Spark: every test"; $(BIN)/pytest || status=1; \
-	wait $$connect || status=1; \
-	echo "on Spark Connect: every test that uses Spark"; cat "$$log"; rm -f "$$log"; exit $$status
+	$(call at_once,echo "classic Spark:"; $(BIN)/pytest,echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark)
 
 test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
-	$(BIN)/pytest -m 'sample or not (slow or spark)'
+	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark)',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
 
 lint: $(STAMP) ## ruff: style and formatting
 	$(BIN)/ruff check .

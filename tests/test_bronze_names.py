@@ -81,7 +81,6 @@ def test_split_is_the_first_folder_or_drawn_from_the_content(spark):
     assert splits == ["Test", "Test", "Training", "Training", "Test", "Training", "Test", "Training"]
 
 
-@pytest.mark.sample
 def test_any_label_a_folder_can_have_comes_out_as_it_is(odd):
     _, counts, rows = odd
     labels = {path: row.label for path, row in rows.items()}

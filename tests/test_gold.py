@@ -130,12 +130,11 @@ def test_photos_all_alike_have_no_variance(lake):
 
 
 def test_photos_that_join_change_and_leave_test_are_projected_on_the_model_there_is(lake):
-    d = 1280  # what moments of a group that is new are taken to have
-    write_features(lake, make_features(20, d=d), make_features(6, "Test", seed=1, d=d))
+    write_features(lake, make_features(20), make_features(6, "Test", seed=1))
     first = reduce(lake)
     old = dict(zip(*map(list, scores(lake, first["model"])), strict=True))
-    write_features(lake, make_features(4, "Test", seed=2, d=d), make_features(1, "Test", (None,), seed=3, d=d))
-    changed = make_features(1, "Test", seed=4, d=d, path=["Test/Apple/1-0.jpg"])
+    write_features(lake, make_features(4, "Test", seed=2), make_features(1, "Test", (None,), seed=3))
+    changed = make_features(1, "Test", seed=4, path=["Test/Apple/1-0.jpg"])
     lake.merge(lake.spark.createDataFrame(changed), SILVER, ["path", "backbone"])
     lake.delete(SILVER, "path = 'Test/Fig/1-1.jpg'")
     before = versions(lake.location)

@@ -12,11 +12,9 @@ from pyspark.sql import functions as F
 
 from fruits.platform.progress import report
 from fruits.platform.tables import Lake, Table, quote
-from fruits.settings import MAX_COMPONENTS
 from fruits.silver import SILVER, features_of, state
 from fruits.stats.moments import (
     Moments,
-    empty_moments,
     measure_moments,
     merge_moments,
     pack_moments,
@@ -210,10 +208,12 @@ def _follow_changes(
         changed = collect_moments(changes)
         for gone in (False, True):  # first add, so that nothing is subtracted that is not there yet
             for (split, labelled, left), moments in changed.items():
-                if left == gone:
-                    combine = subtract_moments if gone else merge_moments
-                    state = states.get((split, labelled), empty_moments(MAX_COMPONENTS))
-                    states[split, labelled] = combine(state, moments)
+                if left != gone:
+                    continue
+                if gone:
+                    states[split, labelled] = subtract_moments(states[split, labelled], moments)
+                else:
+                    _add(states, (split, labelled), moments)
     # Whatever it is: a file the feed needs and VACUUM took is Py4J's error in classic Spark, Spark's own in Connect.
     except Exception as error:
         reason = error if isinstance(error, ValueError) else type(error).__name__
