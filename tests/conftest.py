@@ -147,7 +147,7 @@ def stopped_after_one_commit(table: Table) -> Iterator[None]:
     def append_once(lake, *arguments, append=Lake.append):
         if lake.exists(table):
             raise KeyboardInterrupt
-        return append(lake, *arguments)
+        append(lake, *arguments)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Lake, "append", append_once)

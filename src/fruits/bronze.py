@@ -63,16 +63,17 @@ def ingest_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
             f"no photo under images={settings.images!r}; photos end in {', '.join(EXTENSIONS)} "
             "and lie as [<split>/]<label>/<file>"
         )
-    progress, written = Progress("bronze", len(todo)), 0
+    progress = Progress("bronze", len(todo))
     photos = scan_photos(spark, root)
     for status, files in todo.groupby("status", sort=True):
         for start in range(0, len(files), settings.chunk):
             chunk = files.iloc[start : start + settings.chunk]
             rows = read_photos(photos, root, chunk, known_before == 0, settings)
             replace = f"path IN ({', '.join(map(quote, chunk['path']))})" if status == "changed" else None
-            written += lake.append(rows, BRONZE, replace)["rows"]
+            lake.append(rows, BRONZE, replace)
             progress.add(len(chunk))
-    errors = _record_unread(lake, todo, settings) if written < len(todo) else 0
+    is_whole = not len(todo) or lake.read(BRONZE).count() == known_before + counts["new"]
+    errors = 0 if is_whole else _record_unread(lake, todo, settings)
     removed = 0
     if settings.sync == "mirror" and len(gone):
         lake.merge(spark.createDataFrame([(path,) for path in gone], "path string"), BRONZE, ["path"], delete=True)

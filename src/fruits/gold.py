@@ -197,9 +197,9 @@ def _project_missing(lake: Lake, backbone: str, pca: Pca, k: int, model: str) ->
     if lake.exists(PCA):
         _prune(lake)
         features = features.join(scores_of(lake, model).select("path"), "path", "leftanti")
-        if features.isEmpty():
-            return 0
-    new = lake.append(project_photos(features.select(FEATURES), pca, k, model), PCA)["rows"]
+    new = features.count()
+    if new:
+        lake.append(project_photos(features.select(FEATURES), pca, k, model), PCA)
     report(f"gold: {new} photos projected on {k} components")
     return new
 

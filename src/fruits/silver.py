@@ -201,6 +201,7 @@ def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> 
     if backbone.precision == "int8":
         calibration = [bytes(row["content"]) for row in _calibration_photos(lake).select("content").collect()]
     network = load_network(backbone, calibration)
+    errors = count_features(lake, backbone.id)["errors"] if lake.exists(SILVER) else 0
     progress, start, size = Progress("silver", len(todo)), 0, min(FIRST_CHUNK, limit)
     while start < len(todo):
         chunk = todo.iloc[start : start + size]
@@ -209,9 +210,10 @@ def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> 
         wanted = lake.spark.createDataFrame([*chunk.itertuples(index=False, name=None)], "path string, sha256 string")
         wanted = wanted.hint("broadcast")
         photos = lake.read(BRONZE).where(bounds).join(wanted, ["path", "sha256"], "leftsemi")
-        written = lake.append(compute_features(photos, backbone.id, network, backbone.input_size), SILVER)
+        lake.append(compute_features(photos, backbone.id, network, backbone.input_size), SILVER)
         start, size = start + len(chunk), min(4 * size, limit)
-        progress.add(len(chunk), written["errors"])
+        # Counted in what is written: counting the plan again would run the network again.
+        progress.add(len(chunk), count_features(lake, backbone.id)["errors"] - errors - progress.errors)
 
 
 def _calibration_photos(lake: Lake) -> DataFrame:

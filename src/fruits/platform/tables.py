@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, Observation, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
 from fruits.errors import SettingError
 
@@ -98,15 +97,8 @@ class Lake:
         options = {"readChangeFeed": "true", "startingVersion": str(after + 1), "endingVersion": str(until)}
         return self._load(table, options)
 
-    def append(self, rows: DataFrame, table: Table, replace: str | None = None) -> dict[str, int]:
-        """Add rows in one commit; with `replace`, a SQL condition, the rows it names leave in the same commit.
-
-        Returns:
-            `rows` and `errors`: how many were written, and how many of them have an error; counted as they pass.
-        """
-        counts = Observation()
-        error = F.col("error") if "error" in rows.columns else F.lit(None)
-        rows = rows.observe(counts, F.count("*").alias("rows"), F.count(error).alias("errors"))
+    def append(self, rows: DataFrame, table: Table, replace: str | None = None) -> None:
+        """Add rows in one commit; with `replace`, a SQL condition, the rows it names leave in the same commit."""
         writer = rows.write.format("delta").mode("append")
         if self.exists(table):
             if replace is not None:
@@ -117,7 +109,6 @@ class Lake:
             writer.saveAsTable(self._sql_name(table))
         else:
             writer.save(f"{self.location}/{table.name}")
-        return counts.get
 
     def merge(self, rows: DataFrame, table: Table, key: Sequence[str], delete: bool = False) -> None:
         """Update or insert rows by key in one commit; with `delete`, remove the rows that have such a key.
