@@ -1,0 +1,69 @@
+"""What is to be learnt: the ImageNet network's 1280 numbers of every view, turned so that labels lie apart."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from fruits.settings import Settings
+from fruits.vision.backbone import extract_features, identify_backbone, load_network
+
+MIDDLE, SPREAD = 1.5, 0.5  # where the student's averaged ReLU6 outputs, 0 to 6, are to lie
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network that is imitated, with the side of the photos it sees; called with a view, it gives features."""
+
+    network: bytes
+    size: int
+
+    def __call__(self, view: np.ndarray) -> np.ndarray:
+        """Give the features (1280,) of a view (side, side, 3), uint8, resized as the chain resizes photos."""
+        large = Image.fromarray(view).resize((self.size, self.size), Image.Resampling.BICUBIC)
+        return extract_features(self.network, np.asarray(large))
+
+
+def load_teacher(weights: str) -> Teacher:
+    """Make the teacher of Keras' MobileNetV2 weights, which sees 224 px, or of a .tflite."""
+    backbone = identify_backbone(Settings(weights=weights))
+    return Teacher(load_network(backbone), backbone.input_size)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A linear map from the teacher's features to the student's.
+
+    Attributes:
+        matrix: (d, d) float32, symmetric; the whitening of the covariance within labels, scaled to a mean variance of
+            SPREAD squared.
+        offset: (d,) float32; the student's features have the mean MIDDLE.
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Map (n, d) features of the teacher; float32."""
+        return features.astype(np.float32) @ self.matrix + self.offset
+
+
+def fit_target(features: np.ndarray, labels: np.ndarray, ridge: float) -> Target:
+    """Fit the map on labelled features, so that what differs between photos of one fruit counts less.
+
+    Args:
+        features: (n, d) of the teacher.
+        labels: (n,) int.
+        ridge: added to the covariance within labels, as a share of its mean variance.
+
+    Source: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2nd ed., section 4.3.2, sphering by
+        the common covariance; its symmetric root stays closest to the features as they are (Kessy, Lewin and Strimmer,
+        The American Statistician 72, 2018, ZCA).
+    """
+    features = features.astype(np.float64)
+    centroids = np.stack([features[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
+    within = np.cov((features - centroids[labels]).T)
+    values, vectors = np.linalg.eigh(within + ridge * np.trace(within) / len(within) * np.eye(len(within)))
+    matrix = vectors / np.sqrt(values) @ vectors.T
+    matrix *= SPREAD / np.sqrt((features @ matrix).var(axis=0).mean())
+    return Target(matrix.astype(np.float32), (MIDDLE - features.mean(axis=0) @ matrix).astype(np.float32))
