@@ -44,7 +44,7 @@ class TrainingOptions:
     ridge: float = 1.0
     label_weight: float = 0.1
     warm_start: bool = True
-    epochs: int = 20
+    epochs: int = 16
     patience: int = 4
     batch: int = 64
     learning_rate: float = 1e-3

@@ -6,7 +6,7 @@ import numpy as np
 from bank import Bank, Photos
 from options import TrainingOptions
 from student import build_student, warm_start
-from teacher import SPREAD, Target
+from teacher import Target
 
 from fruits.vision.backbone import _import_tensorflow
 
@@ -77,7 +77,7 @@ class School:
         tf, holds = self.tf, self.tf.cast(labels >= 0, "float32")
         with tf.GradientTape() as tape:
             features = self.student(pixels, training=True)
-            imitation = tf.reduce_mean(tf.square(features - wanted)) / SPREAD**2
+            imitation = tf.reduce_mean(tf.square(features - wanted)) / self.target.variance
             surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), self.head(features))
             told = tf.reduce_sum(surprise * holds) / tf.maximum(tf.reduce_sum(holds), 1.0)
             loss = imitation + self.options.label_weight * told

@@ -8,8 +8,6 @@ from PIL import Image
 from fruits.settings import Settings
 from fruits.vision.backbone import extract_features, identify_backbone, load_network
 
-MIDDLE, SPREAD = 1.5, 0.5  # where the student's averaged ReLU6 outputs, 0 to 6, are to lie
-
 
 @dataclass(frozen=True)
 class Teacher:
@@ -32,16 +30,17 @@ def load_teacher(weights: str) -> Teacher:
 
 @dataclass(frozen=True)
 class Target:
-    """A linear map from the teacher's features to the student's.
+    """A linear map from the teacher's features to the student's; both have the same mean.
 
     Attributes:
-        matrix: (d, d) float32, symmetric; the whitening of the covariance within labels, scaled to a mean variance of
-            SPREAD squared.
-        offset: (d,) float32; the student's features have the mean MIDDLE.
+        matrix: (d, d) float32, symmetric, 1 on the diagonal on average.
+        offset: (d,) float32.
+        variance: of the student's features, mean over the d.
     """
 
     matrix: np.ndarray
     offset: np.ndarray
+    variance: float
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Map (n, d) features of the teacher; float32."""
@@ -53,7 +52,7 @@ def fit_target(features: np.ndarray, labels: np.ndarray, ridge: float) -> Target
 
     Args:
         features: (n, d) of the teacher.
-        labels: (n,) int.
+        labels: (n,) int, 0 to the number of labels - 1.
         ridge: added to the covariance within labels, as a share of its mean variance.
 
     Source: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2nd ed., section 4.3.2, sphering by
@@ -65,5 +64,7 @@ def fit_target(features: np.ndarray, labels: np.ndarray, ridge: float) -> Target
     within = np.cov((features - centroids[labels]).T)
     values, vectors = np.linalg.eigh(within + ridge * np.trace(within) / len(within) * np.eye(len(within)))
     matrix = vectors / np.sqrt(values) @ vectors.T
-    matrix *= SPREAD / np.sqrt((features @ matrix).var(axis=0).mean())
-    return Target(matrix.astype(np.float32), (MIDDLE - features.mean(axis=0) @ matrix).astype(np.float32))
+    matrix *= len(matrix) / np.trace(matrix)
+    mean = features.mean(axis=0)
+    variance = float((features @ matrix).var(axis=0).mean())
+    return Target(matrix.astype(np.float32), (mean - mean @ matrix).astype(np.float32), variance)
