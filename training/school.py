@@ -6,29 +6,41 @@ import numpy as np
 from bank import Bank, Photos
 from options import TrainingOptions
 from student import build_student, warm_start
-from teacher import Target
+from teacher import Target, fit_target
 
 from fruits.vision.backbone import _import_tensorflow
+
+START = 192  # photos the student sees before it is trained
+
+
+def fit_bank(bank: Bank, photos: Photos, options: TrainingOptions, start: np.ndarray) -> Target:
+    """Fit the target on all views whose label holds, so that light and background count as little as the angle."""
+    features = np.concatenate([each[holds] for each, holds in zip(bank.features, bank.labelled, strict=True)])
+    labels = np.concatenate([photos.labels[holds] for holds in bank.labelled])
+    return fit_target(features, labels, options.ridge, start)
 
 
 class School:
     """A student in training. Its state is whole between epochs: what is restored goes on as if never interrupted.
 
     Attributes:
+        target: what is wanted of the student, from the teacher's features.
         averaged: the student with weights averaged over the last steps; what is measured and, at its best, shipped.
         best: weights of `averaged` at the best epoch so far.
         history: share of the teacher's variance unexplained on the labels to choose by, per epoch.
     """
 
-    def __init__(self, photos: Photos, bank: Bank, target: Target, options: TrainingOptions, weights: str) -> None:
+    def __init__(self, photos: Photos, bank: Bank, options: TrainingOptions, weights: str) -> None:
         """Build the student; the same for the same seed."""
         self.keras, self.tf = _import_tensorflow()
         self.keras.utils.set_random_seed(options.seed)
         self.tf.config.experimental.enable_op_determinism()
-        self.photos, self.bank, self.target, self.options = photos, bank, target, options
+        self.photos, self.bank, self.options = photos, bank, options
         self.student, self.averaged = build_student(options), build_student(options)
+        some = photos.pixels[:: max(len(photos.pixels) // START, 1)]
         if options.warm_start:
-            warm_start(self.student, weights)
+            warm_start(self.student, weights, some, options)
+        self.target = fit_bank(bank, photos, options, np.asarray(self.student(some.astype(np.float32), training=True)))
         self.averaged.set_weights(self.student.get_weights())
         self.head = self.keras.layers.Dense(len(photos.names))
         self.head.build((None, 1280))

@@ -51,15 +51,19 @@ def _activate(layers, x, name: str):
     return layers.ReLU(6.0)(layers.BatchNormalization(momentum=MOMENTUM, epsilon=1e-3, name=name)(x))
 
 
-def warm_start(student, weights: str) -> None:
+def warm_start(student, weights: str, photos: np.ndarray, options: TrainingOptions) -> None:
     """Begin with the teacher's weights; within a block, with the channels that give most to what leaves it.
 
     Args:
         student: what build_student gave; changed.
         weights: Keras' MobileNetV2 weights, alpha 1.0.
+        photos: (n, size, size, 3) uint8, to see which channels matter.
+        options: crop.
     """
     keras, _ = _import_tensorflow()
-    teacher = keras.applications.MobileNetV2(include_top=False, weights=weights, input_shape=(224, 224, 3))
+    inside = photos[:, options.crop : options.size - options.crop, options.crop : options.size - options.crop]
+    teacher = keras.applications.MobileNetV2(include_top=False, weights=weights, input_shape=inside.shape[1:])
+    _measure_norms(keras, teacher, keras.applications.mobilenet_v2.preprocess_input(inside.astype(np.float32)))
     inner = np.arange(32)  # of the teacher's channels within the block; the first block keeps all
     for layer in student.layers:
         if not layer.weights:
@@ -74,13 +78,32 @@ def warm_start(student, weights: str) -> None:
         layer.set_weights(values)
 
 
+def _measure_norms(keras, teacher, photos: np.ndarray) -> None:
+    """Give every batch norm the mean and variance it meets on these photos; what the network gives stays the same.
+
+    The teacher's own are of other photos, of another size, and those of a network made from a .tflite are no
+    statistics at all: training, which takes them from its batches, would begin with another network.
+    """
+    norms = [layer for layer in teacher.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    inputs = keras.Model(teacher.input, [layer.input for layer in norms])
+    parts = [inputs(photos[start : start + 32]) for start in range(0, len(photos), 32)]
+    for layer, values in zip(norms, zip(*parts, strict=True), strict=True):
+        values = np.concatenate([np.asarray(each).reshape(-1, each.shape[-1]) for each in values])
+        scale, shift, mean, variance = layer.get_weights()
+        slope = scale / np.sqrt(variance + layer.epsilon)
+        met, spread = values.mean(axis=0), values.var(axis=0)
+        layer.set_weights([slope * np.sqrt(spread + layer.epsilon), shift + slope * (met - mean), met, spread])
+
+
 def _choose_channels(teacher, block: str, count: int) -> np.ndarray:
     """Choose channels within a block of the teacher by the variance each gives to the block's result, (count,) int."""
     scale, shift = teacher.get_layer(f"{block}depthwise_BN").get_weights()[:2]
     normal = np.random.default_rng(0).normal(size=(1000, 1))
     spread = np.clip(normal * scale + shift, 0, 6).std(axis=0)
-    gain = np.linalg.norm(teacher.get_layer(f"{block}project").get_weights()[0][0, 0], axis=1)
-    return np.sort(np.argsort(-spread * gain, kind="stable")[:count])
+    # What the projection's own batch norm makes of its outputs counts.
+    outer, _, _, variance = teacher.get_layer(f"{block}project_BN").get_weights()
+    kernel = teacher.get_layer(f"{block}project").get_weights()[0][0, 0] * (outer / np.sqrt(variance + 1e-3))
+    return np.sort(np.argsort(-spread * np.linalg.norm(kernel, axis=1), kind="stable")[:count])
 
 
 def convert_student(student, calibration: np.ndarray | None, options: TrainingOptions) -> bytes:

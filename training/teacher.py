@@ -30,12 +30,12 @@ def load_teacher(weights: str) -> Teacher:
 
 @dataclass(frozen=True)
 class Target:
-    """A linear map from the teacher's features to the student's; both have the same mean.
+    """A linear map from the teacher's features to those wanted of the student.
 
     Attributes:
-        matrix: (d, d) float32, symmetric, 1 on the diagonal on average.
+        matrix: (d, d) float32, symmetric.
         offset: (d,) float32.
-        variance: of the student's features, mean over the d.
+        variance: of the wanted features, mean over the d.
     """
 
     matrix: np.ndarray
@@ -47,13 +47,17 @@ class Target:
         return features.astype(np.float32) @ self.matrix + self.offset
 
 
-def fit_target(features: np.ndarray, labels: np.ndarray, ridge: float) -> Target:
+def fit_target(features: np.ndarray, labels: np.ndarray, ridge: float, start: np.ndarray) -> Target:
     """Fit the map on labelled features, so that what differs between photos of one fruit counts less.
+
+    Place and scale of the wanted features are those the student starts with: neither means anything to a PCA, and
+    finding others would take it most of a short training.
 
     Args:
         features: (n, d) of the teacher.
         labels: (n,) int, 0 to the number of labels - 1.
         ridge: added to the covariance within labels, as a share of its mean variance.
+        start: (m, d) features of the untrained student, of any photos.
 
     Source: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2nd ed., section 4.3.2, sphering by
         the common covariance; its symmetric root stays closest to the features as they are (Kessy, Lewin and Strimmer,
@@ -64,7 +68,7 @@ def fit_target(features: np.ndarray, labels: np.ndarray, ridge: float) -> Target
     within = np.cov((features - centroids[labels]).T)
     values, vectors = np.linalg.eigh(within + ridge * np.trace(within) / len(within) * np.eye(len(within)))
     matrix = vectors / np.sqrt(values) @ vectors.T
-    matrix *= len(matrix) / np.trace(matrix)
-    mean = features.mean(axis=0)
-    variance = float((features @ matrix).var(axis=0).mean())
-    return Target(matrix.astype(np.float32), (mean - mean @ matrix).astype(np.float32), variance)
+    variance = float(start.var(axis=0).mean())
+    matrix *= np.sqrt(variance / (features @ matrix).var(axis=0).mean())
+    offset = start.mean(axis=0) - features.mean(axis=0) @ matrix
+    return Target(matrix.astype(np.float32), offset.astype(np.float32), variance)

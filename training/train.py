@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from bank import Bank, Photos, open_bank, read_photos
+from bank import Photos, open_bank, read_photos
 from options import TrainingOptions
 from school import School
 from student import convert_student
-from teacher import Target, Teacher, fit_target, load_teacher
+from teacher import Teacher, load_teacher
 
 from fruits.errors import FruitsError, SettingError
 from fruits.platform.progress import Progress, report
@@ -46,9 +46,8 @@ def train(images: Path, weights: str, out: Path, checkpoints: Path, options: Tra
         raise SettingError(f"teacher={weights!r} is not Keras' .h5, which a warm start needs; add --warm-start no")
     photos, teacher = read_photos(images, options), load_teacher(weights)
     bank = open_bank(checkpoints, photos.pixels, teacher, options)
-    target = fit_bank(bank, photos, options)
-    wanted = target(np.stack([teacher(photo) for photo in photos.choosing]))
-    school = School(photos, bank, target, options, weights)
+    school = School(photos, bank, options, weights)
+    wanted = school.target(np.stack([teacher(photo) for photo in photos.choosing]))
     learn(school, wanted, checkpoints / f"run-{name_run(photos, teacher, options)}.npz", checkpoints)
     calibration = _spread(np.concatenate([_spread(each) for each in bank.pixels])) if options.int8 else None
     network = convert_student(school.finish(), calibration, options)
@@ -63,13 +62,6 @@ def train(images: Path, weights: str, out: Path, checkpoints: Path, options: Tra
         "epochs": len(school.history),
         "unexplained": round(min(school.history), 4),
     }
-
-
-def fit_bank(bank: Bank, photos: Photos, options: TrainingOptions) -> Target:
-    """Fit the target on all views whose label holds, so that light and background count as little as the angle."""
-    features = np.concatenate([each[holds] for each, holds in zip(bank.features, bank.labelled, strict=True)])
-    labels = np.concatenate([photos.labels[holds] for holds in bank.labelled])
-    return fit_target(features, labels, options.ridge)
 
 
 def name_run(photos: Photos, teacher: Teacher, options: TrainingOptions) -> str:
