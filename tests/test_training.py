@@ -22,7 +22,7 @@ SHIPPED = ROOT / "src" / "fruits" / "vision" / "fruits.tflite"
 CARD = ROOT / "docs" / "model-card.md"
 TINY = Path(__file__).parent / "golden" / "tiny.tflite"
 # From random numbers and with any network as teacher: no weights of Keras are needed.
-SMALL = ["--warm-start", "no", "--size", "36", "--rounds", "2", "--batch", "8", "--label-weight", "0.5"]
+SMALL = ["--no-warm-start", "--size", "36", "--rounds", "2", "--batch", "8", "--label-weight", "0.5"]
 
 sys.path.insert(0, str(ROOT / "training"))
 import options  # noqa: E402

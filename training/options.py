@@ -1,7 +1,8 @@
 """Every choice of the training, once. Which labels are seen, which are kept to choose by, which are held out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from fruits.errors import SettingError
 
@@ -9,49 +10,33 @@ HELD_OUT = 20  # labels no photo of which is trained on; the model card measures
 CHOOSING = 5  # further labels not trained on, to choose the best epoch by
 
 
+def _choice(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Make a variant with `dataclasses.replace(options, epochs=2)`.
+    """Make a variant with `dataclasses.replace(options, epochs=2)`."""
 
-    Attributes:
-        size: side in pixels of what the network sees; the photos' own side needs no resize at all.
-        crop: pixels cut off at each side, inside the network.
-        expansion: width within blocks, in widths between them; MobileNetV2 has 6.
-        int8: arithmetic of the network that is written; float32 otherwise.
-        rounds: views of each photo in the bank; the first is the photo as it is.
-        recoloured, mixed: shares of views that show fruit of other colours, and two photos in one; without a label.
-        steady: share of the target taken from the photo as it is instead of its view, for views with a label.
-        ridge: added to the covariance within labels before whitening by it, as a share of its mean variance.
-        label_weight: weight of the cross entropy on labels, beside the squared error of 1280 standardised numbers.
-        warm_start: begin with weights chosen from the teacher's instead of random numbers.
-        epochs: at most; one shows every photo once, in one of its views. The learning rate falls to nothing on the way.
-        patience: epochs without improvement before stopping.
-        batch: views per step.
-        learning_rate, weight_decay: of AdamW.
-        warm_up: share of all steps in which the learning rate rises.
-        averaging: how much of the averaged weights one step keeps.
-        seed: of everything random.
-    """
-
-    size: int = 100
-    crop: int = 2
-    expansion: float = 3.0
-    int8: bool = True
-    rounds: int = 4
-    recoloured: float = 0.25
-    mixed: float = 0.15
-    steady: float = 0.5
-    ridge: float = 1.0
-    label_weight: float = 0.1
-    warm_start: bool = True
-    epochs: int = 16
-    patience: int = 4
-    batch: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    warm_up: float = 0.05
-    averaging: float = 0.99
-    seed: int = 0
+    size: int = _choice(100, "side in pixels of what the network sees; at the photos' own side nothing is resized")
+    crop: int = _choice(2, "pixels cut off at each side, inside the network")
+    expansion: float = _choice(2.0, "width within blocks, in widths between them; MobileNetV2 has 6")
+    int8: bool = _choice(True, "int8 arithmetic in the network that is written, float32 otherwise")
+    rounds: int = _choice(4, "views of each photo in the bank; the first is the photo as it is")
+    recoloured: float = _choice(0.25, "share of views that show fruit of other colours, without a label")
+    mixed: float = _choice(0.15, "share of views that show two photos in one, without a label")
+    steady: float = _choice(0.5, "share of the target that comes from the photo as it is, for views with a label")
+    ridge: float = _choice(1.0, "added to the covariance within labels, in mean variances, before whitening by it")
+    label_weight: float = _choice(0.1, "weight of the cross entropy on labels, beside the squared error of features")
+    warm_start: bool = _choice(True, "begin with weights chosen from the teacher's instead of random numbers")
+    epochs: int = _choice(16, "at most; one shows every photo once, in one of its views")
+    patience: int = _choice(4, "epochs without improvement before stopping")
+    batch: int = _choice(64, "views per step")
+    learning_rate: float = _choice(1e-3, "highest of AdamW; falls to 0 over all epochs")
+    weight_decay: float = _choice(1e-2, "of AdamW")
+    warm_up: float = _choice(0.05, "share of all steps in which the learning rate rises")
+    averaging: float = _choice(0.99, "how much of the averaged weights one step keeps")
+    seed: int = _choice(0, "of everything random")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""

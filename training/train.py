@@ -20,6 +20,7 @@ from student import convert_student
 from teacher import Teacher, load_teacher
 
 from fruits.errors import FruitsError, SettingError
+from fruits.platform.files import cache_folder
 from fruits.platform.progress import Progress, report
 from fruits.platform.tracking import Tracking, open_tracking, tolerate
 from fruits.settings import Settings
@@ -43,9 +44,11 @@ def train(images: Path, weights: str, out: Path, checkpoints: Path, options: Tra
     if out.suffix != ".tflite" or not out.parent.is_dir():
         raise SettingError(f"out={str(out)!r} is to be a .tflite in a folder that is there")
     if options.warm_start and not weights.endswith(".h5"):
-        raise SettingError(f"teacher={weights!r} is not Keras' .h5, which a warm start needs; add --warm-start no")
+        raise SettingError(f"teacher={weights!r} is not Keras' .h5, which a warm start needs; add --no-warm-start")
     photos, teacher = read_photos(images, options), load_teacher(weights)
     bank = open_bank(checkpoints, photos.pixels, teacher, options)
+    if len(photos.pixels) < options.batch:
+        raise SettingError(f"batch={options.batch} is more than the {len(photos.pixels)} photos to learn from")
     school = School(photos, bank, options, weights)
     wanted = school.target(np.stack([teacher(photo) for photo in photos.choosing]))
     learn(school, wanted, checkpoints / f"run-{name_run(photos, teacher, options)}.npz", checkpoints)
@@ -65,8 +68,9 @@ def train(images: Path, weights: str, out: Path, checkpoints: Path, options: Tra
 
 
 def name_run(photos: Photos, teacher: Teacher, options: TrainingOptions) -> str:
-    """Name a run by all that decides its result: only such a run is gone on with."""
-    digest = hashlib.sha256(json.dumps(options.describe()).encode())
+    """Name a run by all that decides what is learnt: only such a run is gone on with."""
+    choices = {name: value for name, value in options.describe().items() if name != "int8"}
+    digest = hashlib.sha256(json.dumps(choices).encode())
     for part in (photos.pixels, photos.choosing, teacher.network):
         digest.update(part)
     return digest.hexdigest()[:12]
@@ -139,12 +143,15 @@ def main() -> int:
     parser.add_argument("--images", type=Path, required=True, help="photo root: Training/<label>/<file>")
     parser.add_argument("--teacher", required=True, help="Keras' MobileNetV2 weights, alpha 1.0, *_no_top.h5")
     parser.add_argument("--out", type=Path, required=True, help="the .tflite to write")
-    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="what a killed run goes on from")
+    parser.add_argument("--checkpoints", type=Path, default=cache_folder() / "training", help="%(default)s")
     for each in dataclasses.fields(TrainingOptions):
         kind = (
-            (lambda text: text.lower() in ("1", "true", "yes")) if each.type in (bool, "bool") else type(each.default)
+            {"action": argparse.BooleanOptionalAction}
+            if isinstance(each.default, bool)
+            else {"type": type(each.default)}
         )
-        parser.add_argument(f"--{each.name.replace('_', '-')}", type=kind, default=each.default, help=f"{each.default}")
+        words = f"{each.metadata['help']} (%(default)s)"
+        parser.add_argument(f"--{each.name.replace('_', '-')}", default=each.default, help=words, **kind)
     given = vars(parser.parse_args())
     paths = [given.pop(name) for name in ("images", "teacher", "out", "checkpoints")]
     try:
