@@ -20,7 +20,7 @@ class TrainingOptions:
 
     size: int = _choice(100, "side in pixels of what the network sees; at the photos' own side nothing is resized")
     crop: int = _choice(2, "pixels cut off at each side, inside the network")
-    expansion: float = _choice(2.0, "width within blocks, in widths between them; MobileNetV2 has 6")
+    expansion: float = _choice(3.0, "width within blocks, in widths between them; MobileNetV2 has 6")
     int8: bool = _choice(True, "int8 arithmetic in the network that is written, float32 otherwise")
     rounds: int = _choice(4, "views of each photo in the bank; the first is the photo as it is")
     recoloured: float = _choice(0.25, "share of views that show fruit of other colours, without a label")
