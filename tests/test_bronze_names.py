@@ -60,6 +60,10 @@ def odd(spark, tmp_path_factory):
         here.write(path, jpeg(size=(8, 8), seed=100 + number))
     for path in IGNORED:
         here.write(path, jpeg(size=(8, 8)))
+    # Neither does Spark list these; an empty photo of another name would get a row.
+    here.write("Apple/.hidden.jpg", b"")
+    here.write("_passed over/empty.jpg", b"")
+    (images / "Apple" / "link.jpg").symlink_to("nowhere")
     counts, rows = ingest_photos(spark, here.settings), Lake(spark, str(here.lake)).read(BRONZE).collect()
     return here, counts, {row.path: row for row in rows}
 

@@ -144,9 +144,16 @@ def _walk_empty(root: str) -> dict[str, str]:
         folders[:] = [name for name in folders if not is_hidden(name)]
         for name in files:
             file = Path(folder, name)
-            if name.rpartition(".")[2].lower() in EXTENSIONS and not is_hidden(name) and file.stat().st_size == 0:
+            if name.rpartition(".")[2].lower() in EXTENSIONS and not is_hidden(name) and _is_empty(file):
                 empty[str(file.relative_to(root))] = file.as_uri().replace("file:///", "file:/")
     return empty
+
+
+def _is_empty(file: Path) -> bool:
+    try:
+        return file.stat().st_size == 0
+    except OSError:  # gone since it was named, or a link to nowhere
+        return False
 
 
 def _find_empty(photos: DataFrame, listing: DataFrame, root: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -167,14 +168,14 @@ def make_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes
 
 def extract_features(network: bytes, pixels: np.ndarray) -> np.ndarray:
     """Run one photo, uint8 of shape (size, size, 3), through a network; returns float32 of shape (1280,)."""
-    interpreter = _interpreter(network)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[np.newaxis])
+    interpreter, given, result = _interpreter(network)
+    interpreter.set_tensor(given, pixels[np.newaxis])
     interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).reshape(-1)
+    return interpreter.get_tensor(result).reshape(-1)
 
 
-def _interpreter(network: bytes):
-    """Give this process's interpreter of a network, built at its first photo.
+def _interpreter(network: bytes) -> tuple[Any, int, int]:
+    """Give this process's interpreter of a network, built at its first photo, and its input's and output's index.
 
     It is kept in `sys`, since functions that travel to workers by value get fresh module globals in every task.
     """
@@ -186,15 +187,17 @@ def _interpreter(network: bytes):
         kept.clear()  # a worker serves one backbone at a time; a stale one would only hold memory
         # One thread: Spark runs a task per core.
         with _silence():
-            kept[key] = Interpreter(model_content=network, num_threads=1)
-            kept[key].allocate_tensors()
+            interpreter = Interpreter(model_content=network, num_threads=1)
+            interpreter.allocate_tensors()
+        details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        kept[key] = interpreter, *(each["index"] for each in details)
     return kept[key]
 
 
 def _check_network(network: bytes, settings: Settings) -> int:
     """Check that a .tflite is one of ours, photo in and 1280 numbers out; returns its input size."""
     try:
-        interpreter = _interpreter(network)
+        interpreter, *_ = _interpreter(network)
         given, result = interpreter.get_input_details(), interpreter.get_output_details()
         shape, kind = given[0]["shape"].tolist(), given[0]["dtype"]
         features = int(np.prod(result[0]["shape"])) if result[0]["dtype"] == np.float32 else 0
