@@ -42,13 +42,15 @@ run: java $(if $(filter-out fruits %.tflite,$(WEIGHTS)),$(STAMP),$(RUN_STAMP)) #
 
 # Two at once, for a test on Spark waits mostly on one thread; what the second says comes last.
 define at_once
-	@log=$$(mktemp); status=0; { $(2); } > "$$log" 2>&1 & second=$$!; \
+	@export OPENBLAS_NUM_THREADS=1; log=$$(mktemp); status=0; { $(2); } > "$$log" 2>&1 & second=$$!; \
 	trap 'kill $$second 2> /dev/null' INT TERM; \
 	$(1) || status=1; wait $$second || status=1; cat "$$log"; rm -f "$$log"; exit $$status
 endef
 
-test: java $(STAMP) lint ## every test, on classic Spark and on Spark Connect
-	$(call at_once,echo "classic Spark:"; $(BIN)/pytest,echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark)
+test: java $(STAMP) lint ## every test, those on Spark twice: on classic Spark and on Spark Connect
+	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m spark,\
+	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark; connect=$$?; \
+	echo "without a shared session:"; $(BIN)/pytest -m 'not spark' && exit $$connect)
 
 test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
 	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark)',echo "a sample on Spark:"; $(BIN)/pytest -m sample)

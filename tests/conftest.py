@@ -51,11 +51,19 @@ def no_store_of_the_machine(monkeypatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def spark():
+def spark(tmp_path_factory):
     """The session every test shares: classic, or Spark Connect where SPARK_REMOTE says so."""
-    from fruits.platform.session import open_session
+    from fruits.platform.session import is_connect, open_session
 
-    return open_session()
+    with contextlib.ExitStack() as stack:
+        if os.environ.get("SPARK_REMOTE", "").startswith("local"):
+            from connect_server import connect_server
+
+            os.environ["SPARK_REMOTE"] = stack.enter_context(connect_server(tmp_path_factory.mktemp("server")))
+        session = open_session()
+        yield session
+        if is_connect(session):
+            session.stop()  # while its server is there: without, it asks for it for minutes
 
 
 @dataclass(frozen=True)

@@ -22,16 +22,16 @@ def measured(monkeypatch):
     """Names of the rows each pass measured: (path, gone)."""
     passes = []
 
-    def spy(rows, real=collect_moments):
+    def spy(rows, *photos, real=collect_moments):
         passes.append({tuple(row) for row in rows.select("path", "gone").collect()})
-        return real(rows)
+        return real(rows, *photos)
 
     monkeypatch.setattr(accumulate, "collect_moments", spy)
     return passes
 
 
 def refresh(lake, backbone=BACKBONE):
-    return {(g.split, g.labelled): g for g in refresh_moments(lake, backbone, count_groups(lake, backbone))}
+    return {(g.split, g.labelled): g for g in refresh_moments(lake, backbone, count_groups(lake)[backbone])}
 
 
 def assert_measures(groups, lake, backbone=BACKBONE):

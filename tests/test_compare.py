@@ -147,7 +147,7 @@ def test_what_cannot_be_measured_is_none(lake):
     write_features(lake, *made)
     for case, (_, measured) in PARTS.items():
         backbone = f"{case}-32"
-        rows = score_components(lake, backbone, fit_features(lake, backbone, count_groups(lake, backbone)), [2, 3])
+        rows = score_components(lake, backbone, fit_features(lake, backbone, count_groups(lake)[backbone]), [2, 3])
         assert_measured(rows, measured)
 
 

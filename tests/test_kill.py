@@ -17,7 +17,6 @@ from test_growth import KEYS, runs_of, table
 
 from fruits import cli
 from fruits.platform import tracking
-from fruits.platform.session import is_connect
 from fruits.settings import Settings
 
 PHOTOS = 60
@@ -51,13 +50,9 @@ def arguments(images: Path, lake: Path) -> list[str]:
     return ["run", "--images", str(images), "--lake", str(lake), *chosen]
 
 
-def environment(spark) -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The environment of a person's shell: without what this process's own session put into it."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
-    if is_connect(spark):
-        # Under SPARK_TESTING a Connect server takes any free port: 15002 is that of this process.
-        ours |= {"SPARK_REMOTE": "local[2]", "SPARK_TESTING": "1"}
-    return ours
+    return {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
 
 
 def kill_when(command: list[str], environment: dict[str, str], moment: Callable[[], bool], log: Path) -> None:
@@ -104,7 +99,7 @@ def assert_same_tables(lake: Path, reference: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_each_step_continues_to_the_same_result(spark, tmp_path, fruits_command, capsys):
+def test_a_run_killed_in_each_step_continues_to_the_same_result(tmp_path, fruits_command, capsys):
     images, lake, reference = tmp_path / "photos", tmp_path / "lake", tmp_path / "reference"
     for path, content in photo_set(labels=4, training=11, test=4).items():
         (images / path).parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +107,7 @@ def test_a_run_killed_in_each_step_continues_to_the_same_result(spark, tmp_path,
 
     for step, (moment, too_late) in MOMENTS.items():
         command = [fruits_command, *arguments(images, lake)]
-        kill_when(command, environment(spark), lambda moment=moment: moment(lake), tmp_path / f"{step}.log")
+        kill_when(command, environment(), lambda moment=moment: moment(lake), tmp_path / f"{step}.log")
         assert not too_late(lake), f"{step} was done before it was killed"
 
     result, expected = (run_here(capsys, images, place) for place in (lake, reference))

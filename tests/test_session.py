@@ -51,3 +51,21 @@ def test_no_place_for_an_archive_and_no_java_mean_no_option(option, monkeypatch,
     assert session._class_archive() == ""
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert session._class_archive() == ""
+
+
+def test_only_on_a_laptop_can_workers_import_the_package(spark):
+    """There it is quick; on Connect, as on serverless, whatever they run has to travel to them."""
+
+    def look(batches):
+        import importlib.util
+        import sys
+
+        import pyarrow as pa
+
+        archives = [each for each in sys.path if each.endswith((".zip", ".jar"))]
+        found = importlib.util.find_spec("fruits") is not None
+        for _ in batches:
+            yield pa.RecordBatch.from_pylist([{"found": found, "archives": len(archives)}])
+
+    seen = spark.range(1).mapInArrow(look, "found boolean, archives bigint").first()
+    assert seen.asDict() == {"found": not session.is_connect(spark), "archives": 0}

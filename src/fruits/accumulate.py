@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from fruits.platform.progress import report
 from fruits.platform.tables import Lake, Table, quote
-from fruits.silver import SILVER, features_of, state
+from fruits.silver import SILVER, state
 from fruits.stats.moments import (
     Moments,
     measure_moments,
@@ -54,22 +54,26 @@ class Group:
     moments: Moments | None = None
 
 
-def count_groups(lake: Lake, backbone: str) -> list[Group]:
-    """Count the photos that have features, without reading the features."""
+def count_groups(lake: Lake) -> dict[str, list[Group]]:
+    """Count the photos that have features, per backbone, without reading the features; all may have an error."""
+    counted = F.col("error").isNull()
     rows = (
-        with_features(features_of(lake, backbone))
-        .groupBy("split", F.col("label").isNotNull().alias("labelled"))
-        .agg(F.count("*"), F.bit_xor(F.xxhash64("path", state())))
-        .orderBy("split", "labelled")
+        lake.read(SILVER)
+        .groupBy("backbone", "split", F.col("label").isNotNull().alias("labelled"))
+        .agg(F.count_if(counted).alias("photos"), F.bit_xor(F.when(counted, F.xxhash64("path", state()))))
+        .orderBy("backbone", "split", "labelled")
         .collect()
     )
-    return [Group(*row) for row in rows]
+    groups: dict[str, list[Group]] = {}
+    for backbone, *group in rows:
+        groups.setdefault(backbone, []).extend([Group(*group)] if group[2] else [])
+    return groups
 
 
 def refresh_moments(lake: Lake, backbone: str, groups: list[Group]) -> list[Group]:
     """Bring gold_moments of a backbone up to date with silver_features, and give the groups with their moments.
 
-    `groups` is what count_groups says of the table now.
+    `groups` is what count_groups says of the backbone now.
 
     Where the state kept covers other photos than the table holds, the rows that came and went since are taken from
     Delta's change feed; where the feed cannot tell any more (vacuumed, table made anew), all features are read once.
@@ -89,26 +93,28 @@ def refresh_moments(lake: Lake, backbone: str, groups: list[Group]) -> list[Grou
         moments = _follow_changes(lake, backbone, old, groups, since, version)
     if moments is None:
         rows = with_features(lake.read(SILVER, version).where(F.col("backbone") == backbone))
-        if sum(group.photos for group in groups) <= FAN_IN * BLOCK:
-            rows = rows.coalesce(FAN_IN)
-        moments = collect_moments(rows.withColumn("gone", F.lit(False)))
+        moments = collect_moments(rows.withColumn("gone", F.lit(False)), sum(group.photos for group in groups))
         moments = {(split, labelled): state for (split, labelled, _), state in moments.items()}
     groups = [replace(group, moments=moments[_key(group)]) for group in groups]
     _save(lake, backbone, groups, version)
     return groups
 
 
-def collect_moments(rows: DataFrame) -> dict[tuple[str, bool, bool], Moments]:
+def collect_moments(rows: DataFrame, photos: int | None = None) -> dict[tuple[str, bool, bool], Moments]:
     """Measure features in one pass: per partition in the workers, then merged in a tree.
 
     Args:
         rows: columns split, label, features and gone (whether the row left the table).
+        photos: how many rows there are, where that is known: few need few tasks, and no count of partitions.
 
     Returns:
         Moments per (split, labelled, gone). However many partitions there are, the driver receives at most FAN_IN
         states of each.
     """
-    partitions = rows.select(F.spark_partition_id().alias("partition")).distinct().count()
+    if photos is not None and photos <= FAN_IN * BLOCK:
+        rows, partitions = rows.coalesce(FAN_IN), FAN_IN
+    else:
+        partitions = rows.select(F.spark_partition_id().alias("partition")).distinct().count()
     partials = rows.select("split", "label", "gone", "features").mapInArrow(_measure_partition, PARTIAL)
     while partitions > FAN_IN:
         partitions = math.ceil(partitions / FAN_IN)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from fruits.accumulate import as_matrix, count_groups, with_features
+from fruits.accumulate import as_matrix, with_features
 from fruits.errors import FruitsError
 from fruits.gold import PCA, Fit, choose_features, fingerprint_of, fit_features, kept_spectrum, name_fit
 from fruits.platform import tracking
@@ -49,8 +49,7 @@ def compare_components(spark: SparkSession, settings: Settings) -> dict[str, Any
         FruitsError: there is no fit yet; `fruits gold` makes one.
     """
     lake = Lake(spark, settings.lake)
-    backbone = choose_features(lake, settings)
-    groups = count_groups(lake, backbone)
+    backbone, groups = choose_features(lake, settings)
     name = name_fit(backbone, groups)
     kept = kept_spectrum(lake, name)
     cumulative = np.array(next(iter(kept.values()))["cumulative"]) if kept else None

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 import fruits
 from fruits.errors import FruitsError
+from fruits.platform import worker_daemon
 from fruits.platform.files import cache_folder
 
 DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.2.0"
@@ -53,6 +54,9 @@ LAPTOP = DELTA_SQL | {
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "2000",
     # Where a job does list, as Delta's VACUUM: with the default of 10,000 tasks it takes a minute for two rows.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    "spark.python.daemon.module": worker_daemon.__name__,
+    # It has to be found there even where this package is only beside a notebook.
+    "spark.executorEnv.PYTHONPATH": str(Path(fruits.__file__).parents[1]),
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.eventLog.enabled": "false",
