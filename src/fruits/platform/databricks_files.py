@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 THREADS = 48  # a call is mostly waiting
 LARGE = 16 * 2**20  # bytes from which a file is sent by the SDK, in parts, instead of from memory
 RETRIES = 5
+PAUSE = 2  # seconds between two looks at how it goes
 RECORD = "_fruits_upload.json.gz"  # no listing of Spark's shows a name that begins so
 Item = TypeVar("Item")
 
@@ -33,7 +34,7 @@ def in_threads(work: Callable[[Item], None], items: Iterable[Item], watch: Calla
     Args:
         work: what to do; it is called from many threads at once.
         items: taken one by one, when a thread is free.
-        watch: called from this thread, every second or two.
+        watch: called from this thread every PAUSE seconds, and at the end.
     """
     todo, turn, stop, end = iter(items), Lock(), Event(), object()
 
@@ -50,7 +51,7 @@ def in_threads(work: Callable[[Item], None], items: Iterable[Item], watch: Calla
         try:
             pending = set(futures)
             while pending and not any(each.done() and each.exception() for each in futures):
-                pending = wait(pending, timeout=2, return_when=FIRST_EXCEPTION).not_done
+                pending = wait(pending, timeout=PAUSE, return_when=FIRST_EXCEPTION).not_done
                 watch()
         finally:
             stop.set()
