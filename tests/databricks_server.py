@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_PUT = do_POST = do_HEAD = do_GET  # noqa: N815
+    do_PUT = do_POST = do_HEAD = do_GET
 
     def log_message(self, *_: object) -> None:
         pass
