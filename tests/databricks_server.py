@@ -29,7 +29,7 @@ class Fault:
     method: str
     path: str
     status: int = 0
-    message: str = "ordered by the test"
+    message: str | bytes = "ordered by the test"  # bytes are the whole answer
     headers: dict[str, str] = field(default_factory=dict)
     drop: str = ""  # "early": half the body is read, "late": the work is done; then the connection is cut
     times: int = 1
@@ -115,7 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
         with space.lock:
             space.at_once -= 1
         if fault and fault.status:
-            self._answer(fault.status, {"error_code": "", "message": fault.message}, fault.headers)
+            page = fault.message if isinstance(fault.message, bytes) else None
+            self._answer(fault.status, page or {"error_code": "", "message": fault.message}, fault.headers)
             return
         if path.startswith("/link/"):
             space.link_headers.append(dict(self.headers))

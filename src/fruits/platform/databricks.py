@@ -104,7 +104,7 @@ def first_line(client: "WorkspaceClient", error: BaseException) -> str:
     text = re.split(r"\.? (?=(?:Config|Env): )", " ".join(str(error).split()))[0]
     if text.startswith("unable to parse response"):  # and then a page of it
         text = "the answer is not that of a Databricks workspace; check the host"
-    return hide_secrets(client.config, text)[:300] or type(error).__name__
+    return hide_secrets(client.config, text).rstrip(".")[:300] or type(error).__name__
 
 
 def hide_secrets(config: "Config", text: str) -> str:
