@@ -48,7 +48,7 @@ def fruits(capsys):
 def test_no_command_prints_the_help_and_is_wrong_use(fruits):
     status, out, err = fruits()
     assert (status, out) == (2, "")
-    assert all(f"\n    {name} " in err for name in cli.COMMANDS)
+    assert all(re.search(rf"^    {name}\b", err, re.M) for name in cli.COMMANDS)
 
 
 def every_command(commands, *above):
