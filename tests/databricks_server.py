@@ -50,9 +50,8 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(space.delay)
         with space.lock:
             space.at_once -= 1
-        if fault and fault.status:
-            page = fault.message if isinstance(fault.message, bytes) else None
-            self._answer(fault.status, page or {"error_code": "", "message": fault.message}, fault.headers)
+        if fault and fault.drop != "late":
+            self._refuse(fault)
             return
         if path.startswith("/link/"):
             space.link_headers.append(dict(self.headers))
@@ -65,10 +64,17 @@ class _Handler(BaseHTTPRequestHandler):
             code = "RESOURCE_DOES_NOT_EXIST" if path.startswith("/api/") else ""
             self._answer(404, {"error_code": code, "message": f"{error.args[0]} does not exist."})
             return
-        if fault and fault.drop == "late":
-            self._cut()
+        if fault:
+            self._refuse(fault)
             return
         self._answer(200 if answer is not None else 204, answer)
+
+    def _refuse(self, fault: Fault) -> None:
+        if not fault.status:
+            self._cut()
+            return
+        page = fault.message if isinstance(fault.message, bytes) else None
+        self._answer(fault.status, page or {"error_code": "", "message": fault.message}, fault.headers)
 
     def _cut(self) -> None:
         self.close_connection = True

@@ -25,7 +25,7 @@ class Fault:
     status: int = 0
     message: str | bytes = "ordered by the test"  # bytes are the whole answer
     headers: dict[str, str] = field(default_factory=dict)
-    drop: str = ""  # "early": half the body is read, "late": the work is done; then the connection is cut
+    drop: str = ""  # "early": half the body is read, "late": the work is done; then `status`, or the connection is cut
     times: int = 1
 
 

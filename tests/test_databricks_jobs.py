@@ -99,7 +99,7 @@ def test_without_settings_the_jobs_own_are_used(workspace, run):
     "fault",
     [
         Fault("POST", "run-now", drop="late"),
-        Fault("POST", "run-now", status=500),
+        Fault("POST", "run-now", drop="late", status=500),
         Fault("POST", "run-now", status=429, headers={"Retry-After": "0"}),
     ],
     ids=["cut before the answer", "error", "throttled"],
@@ -119,6 +119,7 @@ def test_a_failed_task_is_told_with_its_error_and_its_consequences_are_not(works
             task("bronze", "SUCCESS"),
             task("changed", "FAILED"),
             task("gold", "UPSTREAM_FAILED"),
+            task("report", "EXCLUDED"),
         )
     ]
     workspace.outputs[907] = {

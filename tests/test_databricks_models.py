@@ -111,6 +111,9 @@ def test_promoting_moves_both_models_of_the_fit_and_says_what_they_are(fits, dat
     assert "promote: it replaces version 1, k=64, 91.5% of the variance, made 20" in err
     puts = [path for method, path in fits.calls if method == "PUT"]
     assert [CLASSIFIER in path for path in puts] == [True, False]  # the PCA, which answers for the champion, last
+    assert databricks("promote", "1", "--yes")[0] == 0
+    assert champions(fits) == (1, 1)
+    databricks("promote", "2", "--yes")
     before = len(fits.calls)
     status, out, _ = databricks("promote", "2", "--yes")
     assert (status, out) == (0, "champion  version 2 is the champion already\n")

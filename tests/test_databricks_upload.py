@@ -124,6 +124,7 @@ def test_a_file_whose_content_nobody_knows_is_sent_again(workspace, upload, phot
 
 def test_two_machines_do_not_take_each_others_photos_for_their_own(workspace, upload, photos, monkeypatch, tmp_path):
     photos({"A/1.jpg": b"ours"})
+    workspace.faults.append(Fault("PUT", "_fruits_upload", status=400))  # so that the journal is what is left
     upload()
     monkeypatch.setenv("FRUITS_CACHE", str(tmp_path / "another"))
     photos({"A/1.jpg": b"hers"})
