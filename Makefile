@@ -24,7 +24,7 @@ $(RUN_STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fruits needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(UV)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.txt --editable '.[local]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.txt --editable '.[local,databricks]'
 	@touch $@
 
 $(STAMP): $(RUN_STAMP)

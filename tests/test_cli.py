@@ -48,17 +48,25 @@ def fruits(capsys):
 def test_no_command_prints_the_help_and_is_wrong_use(fruits):
     status, out, err = fruits()
     assert (status, out) == (2, "")
-    assert all(f"\n    {name} " in err for name in cli.COMMANDS)
+    assert all(re.search(rf"^    {name}\b", err, re.M) for name in cli.COMMANDS)
 
 
-def test_the_help_of_every_command_says_what_it_does_and_shows_a_line_that_parses(fruits):
-    for name, command in cli.COMMANDS.items():
-        status, out, _ = fruits(name, "--help")
+def every_command(commands, *above):
+    """Give the words of every command, those below others too, and the command."""
+    for name, command in commands.items():
+        yield (*above, name), command
+        yield from every_command(command.below, *above, name)
+
+
+def test_the_help_of_every_command_says_what_it_does_and_shows_lines_that_parse(fruits):
+    for words, command in every_command(cli.COMMANDS):
+        status, out, _ = fruits(*words, "--help")
         assert status == 0
         assert command.help in " ".join(out.split())
-        example = re.search(r"^example: fruits (.+)$", out, re.M)[1]
-        parsed = cli._make_parser().parse_args(shlex.split(example))
-        assert (parsed.command, example.split()[0]) == (command, name)
+        examples = re.findall(r"^example: fruits (.+)$", out, re.M)
+        parsed = [cli._make_parser().parse_args(shlex.split(example)).command for example in examples]
+        assert parsed == (list(command.below.values()) or [command])
+        assert all(tuple(example.split()[: len(words)]) == words for example in examples)
 
 
 def test_every_step_takes_every_setting_and_shows_choices_and_defaults(fruits):
@@ -98,6 +106,8 @@ def test_the_version_is_that_of_the_package(fruits):
         ("run --image .", "unrecognized arguments: --image ."),
         ("run --k", "argument --k: expected one argument; see fruits run --help"),
         ("gild", "argument COMMAND: invalid choice: 'gild'"),
+        ("databricks", "the following arguments are required: COMMAND; see fruits databricks --help"),
+        ("databricks promote", "the following arguments are required: VERSION"),
         ("forget --lake .", "the following arguments are required: PHOTO"),
         ("samples", "the following arguments are required: DIR"),
         ("samples drawn --photos 0", "photos=0 is below 1"),

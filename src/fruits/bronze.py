@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from fruits.errors import FruitsError, SettingError
+from fruits.platform.files import EXTENSIONS, walk_photos
 from fruits.platform.progress import Progress
 from fruits.platform.tables import URI, Lake, Table, quote
 from fruits.settings import Settings
@@ -22,7 +23,6 @@ BRONZE = Table(
     "path string, length bigint, modification_time timestamp, sha256 string, label string, split string, "
     "error string, content binary",
 )
-EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
 PHOTOS_PER_FILE = 256  # packed together, a listing of bronze and a scan of it cost a file's price 256 times less
 BYTES_PER_FILE = 64 * 2**20
 FILES = 16  # at least, of no less than 32 photos each: silver's tasks are whole files, and few large ones are unequal
@@ -139,14 +139,8 @@ def list_photos(spark: SparkSession, root: str) -> DataFrame:
 
 def _walk_empty(root: str) -> dict[str, str]:
     """Find the photos of 0 bytes under a local root, path to uri: Spark gives no row for them."""
-    empty = {}
-    for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        for name in files:
-            file = Path(folder, name)
-            if name.rpartition(".")[2].lower() in EXTENSIONS and not is_hidden(name) and _is_empty(file):
-                empty[str(file.relative_to(root))] = file.as_uri().replace("file:///", "file:/")
-    return empty
+    empty = (file for file in walk_photos(root) if _is_empty(file))
+    return {str(file.relative_to(root)): file.as_uri().replace("file:///", "file:/") for file in empty}
 
 
 def _is_empty(file: Path) -> bool:
@@ -164,11 +158,6 @@ def _find_empty(photos: DataFrame, listing: DataFrame, root: str) -> dict[str, s
     filled = {row["path"] for row in listing.select("path").collect()}
     paths = {SCHEME.sub("/", unquote(name))[_prefix_length(root) :]: name for name in names}
     return {path: name for path, name in paths.items() if path not in filled}
-
-
-def is_hidden(name: str) -> bool:
-    """Whether Spark passes over a file or folder of this name."""
-    return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
 
 
 def relative_path(path: Column, root: str) -> Column:

@@ -8,43 +8,21 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import fruits
+from fruits.cli_command import Command, add_commands
+from fruits.cli_databricks import DATABRICKS
 from fruits.errors import FruitsError, SettingError
-from fruits.platform.parameters import Parser, add_arguments, parse
+from fruits.platform.parameters import Parser, parse
 from fruits.platform.progress import in_words, report
 from fruits.settings import Settings
-from fruits.views.summaries import show_forget, show_pairs, show_run, show_status
+from fruits.views.summaries import show_forget, show_run, show_status
 
 STEPS = ("bronze", "silver", "gold", "compare")
-
-
-@dataclass(frozen=True)
-class Command:
-    """One thing to type.
-
-    Attributes:
-        help: what it does, in a few words.
-        more: the rest of it.
-        example: a line to copy.
-        work: arguments to result; None for nothing to show.
-        show: result to words.
-        settings: names of the settings it takes, empty for all; None for none.
-        extra: adds arguments that are no settings.
-    """
-
-    help: str
-    more: str
-    example: str
-    work: Callable[[argparse.Namespace], dict[str, Any] | None]
-    show: Callable[[dict[str, Any]], str] = show_pairs
-    settings: Sequence[str] | None = ()
-    extra: Callable[[argparse.ArgumentParser], Any] = lambda parser: None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), 2 if isinstance(error, SettingError) else 1)
     except Exception as error:
         return _fail(_describe(error))
-    return 1 if result and result.get("not_found") else 0
+    return 1 if result and (result.get("not_found") or result.get("failed")) else 0
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -80,15 +58,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fruits {fruits.__version__}")
     parser.set_defaults(command=None)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        about = f"{command.help}{command.more and ': '}{command.more}"
-        each = commands.add_parser(name, help=command.help, description=about, epilog=f"example: {command.example}")
-        command.extra(each)
-        if command.settings is not None:
-            add_arguments(each, command.settings)
-        each.add_argument("--json", action="store_true", help="end with one JSON object on standard output")
-        each.set_defaults(command=command)
+    add_commands(parser, COMMANDS)
     return parser
 
 
@@ -284,6 +254,7 @@ COMMANDS = {
             "--port", type=int, default=5000, metavar="N", help="port on this machine (default: 5000)"
         ),
     ),
+    "databricks": DATABRICKS,
 }
 
 

@@ -1,14 +1,19 @@
-"""Single files, wherever they are."""
+"""Single files, wherever they are, and the folders of photos on this machine."""
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
-from pyspark.sql import SparkSession
 
 from fruits.errors import SettingError
-from fruits.platform.tables import URI
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
 
 
 def cache_folder() -> Path:
@@ -16,12 +21,28 @@ def cache_folder() -> Path:
     return Path(os.environ.get("FRUITS_CACHE", platformdirs.user_cache_dir("fruits")))
 
 
-def fetch(spark: SparkSession, place: str) -> str:
+def walk_photos(root: str | Path) -> Iterator[Path]:
+    """Give every photo under a folder, by the names that Spark's listing of it would give."""
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        for name in files:
+            if name.rpartition(".")[2].lower() in EXTENSIONS and not is_hidden(name):
+                yield Path(folder, name)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether Spark passes over a file or folder of this name."""
+    return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
+
+
+def fetch(spark: "SparkSession", place: str) -> str:
     """Give a local path for a file: itself, or a cached copy of what a URI names, read through Spark.
 
     Raises:
         SettingError: nothing is there.
     """
+    from fruits.platform.tables import URI
+
     if not URI.match(place):
         return place
     try:

@@ -24,14 +24,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"fruits: {message}; see {self.prog} --help\n")
 
 
-def add_arguments(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> None:
-    """Add an option per setting, or for the named ones only."""
+def add_arguments(parser: argparse.ArgumentParser, only: Sequence[str] = (), defaults: bool = True) -> None:
+    """Add an option per setting, or for the named ones only; without `defaults`, the help does not promise any."""
     group = parser.add_argument_group("settings")
     for setting in fields(Settings):
         if only and setting.name not in only:
             continue
         default, choices = as_text(setting.default), setting.metadata["choices"]
-        shown = f" (default: {default})" if default else ""
+        shown = f" (default: {default})" if default and defaults else ""
         option = f"--{setting.name.replace('_', '-')}"
         group.add_argument(
             option,

@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fruits.platform.names import AT_K, CHAMPION, KINDS, MODEL_TAG, PARENT_TAG, RECOMMENDED_TAG
 from fruits.platform.progress import report
-from fruits.platform.tracking_models import KINDS, MODEL_TAG, FitRecord, log_models
+from fruits.platform.tracking_models import FitRecord, log_models
 from fruits.platform.tracking_store import Tracking, open_tracking, resolve_uri, tolerate
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ __all__ = [
     "tolerate",
 ]
 
-CHAMPION = "champion"
-PARENT_TAG = "mlflow.parentRunId"
-RECOMMENDED_TAG = "recommended"
 BATCH = 1000  # metrics MLflow takes in one call
 UNKNOWN = "?"  # a champion that could not be asked for; no model has this name
 
@@ -62,7 +60,7 @@ def log_fit(tracking: Tracking, fit: FitRecord) -> str | None:
         _log_params(tracking, run_id, {"model": fit.model, "backbone": fit.backbone, "k": fit.k, **fit.params})
         curve = fit.pca.cumulative_explained_variance_ratio
         metrics = [("cumulative_explained_variance", value, step) for step, value in enumerate(curve, start=1)]
-        at_k = [("k", fit.k, 0), ("cumulative_explained_variance_at_k", curve[fit.k - 1], 0)]
+        at_k = [("k", fit.k, 0), (AT_K, curve[fit.k - 1], 0)]
         _log_metrics(tracking, run_id, metrics + at_k)
         _log_figures(tracking, run_id, fit.figures)
         if fit.discriminant is not None:
@@ -120,7 +118,7 @@ def last_runs(tracking: Tracking, n: int = 5) -> list[dict[str, Any]]:
             "start_time": run.info.start_time,
             "status": run.info.status,
             "k": int(run.data.metrics.get("k", 0)) or None,
-            "cumulative_explained_variance": run.data.metrics.get("cumulative_explained_variance_at_k"),
+            "cumulative_explained_variance": run.data.metrics.get(AT_K),
             "recommended_k": int(run.data.tags.get("recommended_k", 0)) or None,
         }
         for run in _parent_runs(tracking)[:n]

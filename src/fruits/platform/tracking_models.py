@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fruits.platform.names import MODEL_TAG
 from fruits.platform.progress import report
 from fruits.platform.tracking_store import Tracking
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from mlflow.models import Model
 
 PACKAGE = __name__.partition(".")[0]
-KINDS = ("pca", "classifier")  # of models; registered as <prefix><kind>
-MODEL_TAG = "fruits.model"
 
 
 @dataclass(frozen=True)

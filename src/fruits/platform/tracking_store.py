@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fruits.errors import SettingError
+from fruits.platform.names import PREFIX
 from fruits.platform.progress import report
 from fruits.platform.tables import URI, is_schema, locate
 from fruits.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-PREFIX = "fruits_"  # of registered models
 
 # MLflow 3.17 decodes such a path twice: it makes folders of other names and cannot load its models.
 MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|\?")

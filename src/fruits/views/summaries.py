@@ -92,6 +92,88 @@ def show_forget(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def show_upload(result: dict[str, Any]) -> str:
+    """Write what an upload did, and the photos that are not there."""
+    lines = [
+        f"photos    {_count(result['photos'], 'photo')}: {result['sent']} sent ({_bytes(result['bytes'])}), "
+        f"{result['skipped']} there already, {len(result['failed'])} failed ({in_words(result['seconds'])})",
+        f"volume    {result['destination']}",
+    ]
+    shown = result["failed"][:MOST_ERRORS]
+    lines += [f"failed    {each['path']}: {each['error']}" for each in shown]
+    if len(result["failed"]) > len(shown):
+        lines.append(f"          and {len(result['failed']) - len(shown)} more")
+    lines.append(f"next      {'the same command again' if result['failed'] else 'fruits databricks run'}")
+    return "\n".join(lines)
+
+
+def show_job_run(result: dict[str, Any]) -> str:
+    """Write how a run of a job ended, with the error of each task that failed."""
+    seconds = "" if result["seconds"] is None else f" in {in_words(result['seconds'])}"
+    lines = [f"run {result['run_id']}  {result['state']}{seconds}  {result['link'] or ''}".rstrip()]
+    for each in result["failed"]:
+        lines.append(f"{each['task'] or 'run'}: {each['state']}  {each['link'] or ''}".rstrip())
+        lines.append(f"    {each['error']}")
+    lines.append(f"next      {_after_run(result)}")
+    return "\n".join(lines)
+
+
+def show_job_runs(result: dict[str, Any]) -> str:
+    """Write the last runs of a job, newest first."""
+    rows = [
+        [
+            row["run_id"],
+            _when(row["started"]) if row["started"] else None,
+            row["trigger"],
+            row["state"],
+            None if row["seconds"] is None else in_words(row["seconds"]),
+            row["link"],
+        ]
+        for row in result["runs"]
+    ]
+    head = f"job {result['job']} ({result['job_id']})"
+    return f"{head}\n{_table(['run', 'started', 'trigger', 'state', 'took', 'link'], rows)}"
+
+
+def show_fit(result: dict[str, Any]) -> str:
+    """Write the comparison of k of a fit, and what to promote."""
+    versions = ", ".join(f"{kind} version {version}" for kind, version in result["versions"].items())
+    lines = [f"fit       {result['model']}"]
+    lines += [f"          {line}" for line in _show_comparison(result["rows"]).splitlines()]
+    lines.append(f"models    {versions or 'none registered'}")
+    if "pca" in result["versions"]:
+        lines.append(f"next      fruits databricks promote {result['versions']['pca']}")
+    return "\n".join(lines)
+
+
+def show_version(about: dict[str, Any]) -> str:
+    """Write what a model version is, in one line."""
+    parts = [f"version {about['version']}"]
+    if about["k"] is not None:
+        parts.append(f"k={about['k']}")
+    if about["explained"] is not None:
+        parts.append(f"{about['explained']:.1%} of the variance")
+    if about["made"] is not None:
+        parts.append(f"made {_when(about['made'])}")
+    return ", ".join(parts) + (f", {about['model']}" if about["model"] else "")
+
+
+def show_promotion(result: dict[str, Any]) -> str:
+    """Write what is the champion now."""
+    lines = [
+        f"champion  {each['name']} version {each['version']}"
+        + (f", instead of {each['replaces']}" if each["replaces"] is not None else "")
+        for each in result["promoted"].values()
+    ]
+    return "\n".join(lines) or f"champion  version {result['about']['version']} is the champion already"
+
+
+def show_download(result: dict[str, Any]) -> str:
+    """Write what a file holds."""
+    what = f"{_count(result['rows'], 'row')}, {_bytes(result['bytes'])} ({in_words(result['seconds'])})"
+    return f"table     {result['table']}\nfile      {result['file']}: {what}"
+
+
 def show_pairs(result: dict[str, Any]) -> str:
     """Write names and values, one pair a line."""
     return "\n".join(f"{name:10}  {value}" for name, value in result.items())
@@ -111,7 +193,7 @@ def _recommend(step: dict[str, Any]) -> str:
 
 def _show_comparison(rows: Sequence[dict[str, Any]]) -> str:
     cells = [
-        [row[name] if isinstance(row[name], int) else _share(row[name]) for name in COMPARED]
+        [row[name] if isinstance(row.get(name), int) else _share(row.get(name)) for name in COMPARED]
         + ["<- recommended" if row["recommended"] else ""]
         for row in rows
     ]
@@ -147,6 +229,14 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _after_run(result: dict[str, Any]) -> str:
+    return "fruits databricks run, once that is mended" if result["failed"] else "fruits databricks compare"
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e6:.1f} MB" if number >= 1e6 else f"{number / 1e3:.1f} kB"
 
 
 def _share(value: float | None) -> str | None:
