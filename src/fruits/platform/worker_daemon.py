@@ -1,7 +1,7 @@
 """What starts Spark's Python workers on a laptop: Spark's own daemon, but without archives in Python's path.
 
-Spark puts two zips and the 15 MB spark-core jar there, compiles pyspark from its zip at every start, and reads the list
-of files in each archive again for every task: a tenth of a second, as long as many a task takes.
+Spark puts its own zips and jars there, compiles pyspark from a zip at every start, and reads the list of files in each
+archive again for every task: a tenth of a second, as long as many a task takes.
 """
 
 import importlib.util
@@ -19,8 +19,17 @@ def drop_archives() -> None:
         sys.path[:] = every
 
 
+def refuse_jars() -> None:
+    """Keep Delta's jars out too, which every task is told to add."""
+    from pyspark import worker_util
+
+    add_path = worker_util.add_path
+    worker_util.add_path = lambda path: None if path.endswith(".jar") else add_path(path)
+
+
 if __name__ == "__main__":
     drop_archives()
+    refuse_jars()
     from pyspark.daemon import manager
 
     manager()
