@@ -8,7 +8,7 @@ from options import TrainingOptions
 from student import build_student, warm_start
 from teacher import Target, fit_target
 
-from fruits.vision.backbone import _import_tensorflow
+from fruits.vision.backbone import import_tensorflow
 
 START = 192  # photos the student sees before it is trained
 
@@ -32,7 +32,7 @@ class School:
 
     def __init__(self, photos: Photos, bank: Bank, options: TrainingOptions, weights: str) -> None:
         """Build the student; the same for the same seed."""
-        self.keras, self.tf = _import_tensorflow()
+        self.keras, self.tf = import_tensorflow()
         self.keras.utils.set_random_seed(options.seed)
         self.tf.config.experimental.enable_op_determinism()
         self.photos, self.bank, self.options = photos, bank, options

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from options import TrainingOptions
 
-from fruits.vision.backbone import _import_tensorflow, _silence
+from fruits.vision.backbone import Silence, import_tensorflow
 
 MOMENTUM = 0.9  # Keras' 0.999 averages over more steps than a short training has
 # Channels between blocks, times a block is repeated, stride of its first: Sandler and others, MobileNetV2, table 2.
@@ -19,7 +19,7 @@ def build_student(options: TrainingOptions):
     Layers are called as in Keras' MobileNetV2, and differ from it in the width within blocks alone. The outermost
     pixels are cut off inside the network, so that photos of Fruits-360 need no resize.
     """
-    keras, _ = _import_tensorflow()
+    keras, _ = import_tensorflow()
     layers = keras.layers
     photo = keras.Input((options.size, options.size, 3))
     x = layers.Cropping2D(options.crop)(layers.Rescaling(1 / 127.5, offset=-1)(photo))
@@ -60,7 +60,7 @@ def warm_start(student, weights: str, photos: np.ndarray, options: TrainingOptio
         photos: (n, size, size, 3) uint8, to see which channels matter.
         options: crop.
     """
-    keras, _ = _import_tensorflow()
+    keras, _ = import_tensorflow()
     inside = photos[:, options.crop : options.size - options.crop, options.crop : options.size - options.crop]
     teacher = keras.applications.MobileNetV2(include_top=False, weights=weights, input_shape=inside.shape[1:])
     _measure_norms(keras, teacher, keras.applications.mobilenet_v2.preprocess_input(inside.astype(np.float32)))
@@ -114,7 +114,7 @@ def convert_student(student, calibration: np.ndarray | None, options: TrainingOp
         calibration: (n, size, size, 3) uint8, views that show the range of all numbers: int8 arithmetic; None: float32.
         options: size.
     """
-    keras, tf = _import_tensorflow()
+    keras, tf = import_tensorflow()
     photo = keras.Input((options.size, options.size, 3), batch_size=1, dtype="uint8")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(photo, student(photo)))
     if calibration is not None:
@@ -123,5 +123,5 @@ def convert_student(student, calibration: np.ndarray | None, options: TrainingOp
             return ([view[np.newaxis]] for view in calibration)
 
         converter.optimizations, converter.representative_dataset = [tf.lite.Optimize.DEFAULT], views
-    with _silence():
+    with Silence():
         return converter.convert()

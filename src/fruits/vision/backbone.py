@@ -145,7 +145,7 @@ def make_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes
     float32. Batch 1 is the fastest in LiteRT, and memory does not depend on it.
     """
     report(f"network: making {backbone.id} with TensorFlow, once on this machine")
-    keras, tf = _import_tensorflow()
+    keras, tf = import_tensorflow()
     size = backbone.input_size
     photo = keras.Input((size, size, 3), batch_size=1, dtype="uint8")
     try:
@@ -162,7 +162,7 @@ def make_network(backbone: Backbone, calibration: Sequence[bytes] = ()) -> bytes
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if backbone.precision == "int8":
         _calibrate(converter, tf, calibration, size)
-    with _silence():
+    with Silence():
         return converter.convert()
 
 
@@ -186,7 +186,7 @@ def _interpreter(network: bytes) -> tuple[Any, int, int]:
 
         kept.clear()  # a worker serves one backbone at a time; a stale one would only hold memory
         # One thread: Spark runs a task per core.
-        with _silence():
+        with Silence():
             interpreter = Interpreter(model_content=network, num_threads=1)
             interpreter.allocate_tensors()
         details = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -218,11 +218,16 @@ def _check_network(network: bytes, settings: Settings) -> int:
     return shape[1]
 
 
-def _import_tensorflow():
+def import_tensorflow() -> tuple[Any, Any]:
+    """Import Keras and TensorFlow, on the processor and without what they print.
+
+    Raises:
+        FruitsError: TensorFlow is not installed.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:
-        with _silence():
+        with Silence():
             import keras
             import tensorflow as tf
     except ImportError:
@@ -249,7 +254,7 @@ def _calibrate(converter, tf, photos: Sequence[bytes], size: int) -> None:
     converter.representative_dataset = lambda: ([photo[np.newaxis]] for photo in pixels)
 
 
-class _silence:
+class Silence:
     """Send what C++ and TensorFlow print at file level to nowhere; errors come as exceptions all the same."""
 
     def __enter__(self) -> None:
