@@ -1,6 +1,5 @@
 """A job goes on after bronze just where silver, gold or compare would write something, whatever came before."""
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -41,7 +40,7 @@ def test_a_settled_lake_has_none_and_another_setting_makes_some(spark, first_run
 
 def move(here, old, new):
     (here.images / new).parent.mkdir(parents=True, exist_ok=True)
-    os.rename(here.images / old, here.images / new)
+    (here.images / old).rename(here.images / new)
 
 
 @pytest.mark.parametrize(
