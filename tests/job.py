@@ -7,10 +7,13 @@ import contextlib
 import io
 import json
 import re
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from bundle import ROOT
 from test_parameters import Dbutils
 
@@ -79,12 +82,20 @@ def _decide(condition: dict[str, str], outcome: Outcome, parameters: dict[str, s
     return str(COMPARE[condition["op"]](left, right)).lower()
 
 
+@contextlib.contextmanager
+def _own_machine() -> Iterator[None]:
+    """Give a task an empty cache: on serverless compute nothing is left there of the task before."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FRUITS_CACHE", folder)
+        yield
+
+
 def _run_notebook(task: dict[str, Any], spark: Any, parameters: dict[str, str], outcome: Outcome) -> None:
     key, file = task["task_key"], Path(ROOT / "resources" / task["notebook_task"]["notebook_path"])
     for _ in range(1 + task["max_retries"]):
         dbutils = Dbutils(**parameters)
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with _own_machine(), contextlib.redirect_stdout(io.StringIO()):
                 code = compile(file.read_text(), file.name, "exec")
                 exec(code, {"spark": spark, "dbutils": dbutils, "display": print})
         except BaseException as error:
