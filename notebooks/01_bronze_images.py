@@ -1,4 +1,9 @@
 # Databricks notebook source
+# /// script
+# [tool.databricks.environment]
+# environment_version = "5"
+# dependencies = ["--editable .."]
+# ///
 # MAGIC %md
 # MAGIC # Bronze
 # MAGIC Photos to `bronze_images`: a row per file, its label from its folder, its bytes unaltered.
@@ -7,6 +12,7 @@
 # COMMAND ----------
 
 from fruits.bronze import BRONZE, ingest_photos
+from fruits.pending import has_work
 from fruits.platform import parameters
 from fruits.platform.session import open_session
 from fruits.platform.tables import Lake
@@ -27,4 +33,5 @@ Lake(spark, settings.lake).read(BRONZE).drop("content").show(5)
 
 # COMMAND ----------
 
-parameters.hand_over(globals().get("dbutils"), summary)  # what the job's output shows
+# What the job's output shows, and whether the job goes on.
+parameters.hand_over(globals().get("dbutils"), summary, has_work=lambda: has_work(spark, settings))

@@ -1,4 +1,9 @@
 # Databricks notebook source
+# /// script
+# [tool.databricks.environment]
+# environment_version = "5"
+# dependencies = ["--editable .."]
+# ///
 # MAGIC %md
 # MAGIC # Silver
 # MAGIC `bronze_images` to `silver_features`: 1280 numbers per photo, or an error in words.

@@ -1,4 +1,9 @@
 # Databricks notebook source
+# /// script
+# [tool.databricks.environment]
+# environment_version = "5"
+# dependencies = ["--editable .."]
+# ///
 # MAGIC %md
 # MAGIC # Gold
 # MAGIC `silver_features` to `gold_pca`: k scores per photo.

@@ -1,4 +1,9 @@
 # Databricks notebook source
+# /// script
+# [tool.databricks.environment]
+# environment_version = "5"
+# dependencies = ["--editable .."]
+# ///
 # MAGIC %md
 # MAGIC # Compare
 # MAGIC Every k of `k_values` scored in one pass: `gold_comparison`, a nested MLflow run per k, the champion alias.

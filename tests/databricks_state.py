@@ -226,5 +226,11 @@ ROUTES: dict[tuple[str, str], Callable[..., Any]] = {
 
 def make_job(name: str, **more: str) -> dict[str, Any]:
     """Make the settings of a job with the parameters that the bundle gives it."""
-    given = {"images": VOLUME, "lake": "main.fruits", "k": "0.95", "k_values": "8,32", "experiment": "/Shared/fruits"}
+    given = {
+        "images": VOLUME,
+        "lake": "main.fruits",
+        "k": "0.95",
+        "k_values": "8,32",
+        "experiment": "/Workspace/Shared/fruits",
+    }
     return {"name": name, "parameters": [{"name": key, "default": value} for key, value in (given | more).items()]}

@@ -6,6 +6,7 @@ import pytest
 from conftest import Place
 from photos import jpeg
 
+from fruits import bronze
 from fruits.bronze import BRONZE, ingest_photos, label_of, list_photos, locate_photos, split_of
 from fruits.platform.tables import Lake
 from fruits.settings import from_text
@@ -142,3 +143,13 @@ def test_a_folder_of_any_name_is_taken_by_that_name(spark, tmp_path, name):
     for images in (f"{tmp_path / name}/", f"file:{tmp_path}/x/../{name}", f"file://{tmp_path}//{name}//"):
         listed = {row.path: row.length for row in list_photos(spark, locate_photos(images)).collect()}
         assert listed == {"Apple/1.jpg": 1, "Apple/empty é%20.jpg": 0}
+
+
+def test_the_files_of_a_volume_are_not_looked_at_one_by_one(spark, tmp_path, monkeypatch):
+    monkeypatch.setattr(bronze, "VOLUMES", str(tmp_path))
+    monkeypatch.setattr(bronze, "_walk_empty", lambda _: pytest.fail("a call per file"))
+    (tmp_path / "Apple").mkdir()
+    (tmp_path / "Apple" / "1.jpg").write_bytes(b"1")
+    (tmp_path / "Apple" / "empty é%20.jpg").touch()
+    listed = {row.path: row.length for row in list_photos(spark, locate_photos(str(tmp_path))).collect()}
+    assert listed == {"Apple/1.jpg": 1, "Apple/empty é%20.jpg": 0}

@@ -22,6 +22,14 @@ from fruits.silver import SILVER
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NAMES = ["01_bronze_images", "02_silver_features", "03_gold_pca", "04_compare_k"]
+# What Databricks reads for a notebook that a person opens; a job has an environment of its own.
+ENVIRONMENT = """\
+# /// script
+# [tool.databricks.environment]
+# environment_version = "5"
+# dependencies = ["--editable .."]
+# ///
+"""
 # Spark's own defaults are for large clusters: 200 tasks per shuffle, 50 per table snapshot.
 SMALL = {
     "spark.master": "local[2]",
@@ -41,8 +49,8 @@ def test_there_are_four_and_they_run_in_the_order_of_their_names():
 def test_a_notebook_is_a_title_its_settings_one_call_and_one_look(name):
     text = (FOLDER / f"{name}.py").read_text()
     cells = text.split("\n# COMMAND ----------\n")
-    assert text.startswith("# Databricks notebook source\n# MAGIC %md\n# MAGIC # ")
-    assert [len(cell.strip().splitlines()) <= 6 for cell in cells] == [True] * 6
+    assert cells[0].startswith(f"# Databricks notebook source\n{ENVIRONMENT}# MAGIC %md\n# MAGIC # ")
+    assert [len(cell.strip().splitlines()) <= 6 for cell in cells[1:]] == [True] * 5
     assert "parameters.read(globals().get(" in cells[2]
     assert "summary = " in cells[3]
     assert cells[4].rstrip().endswith(")")
@@ -58,6 +66,7 @@ def test_all_four_run_in_order_as_databricks_runs_them(spark, place, capsys):
         dbutils = Dbutils(**job, k_values="2,4")
         exec(compile(text, f"{name}.py", "exec"), {"spark": spark, "dbutils": dbutils, "display": print})
         results.append(json.loads(dbutils.result))
+        assert dbutils.values == ({"has_work": "true"} if name == NAMES[0] else {})
     bronze, silver, gold, comparison = results
     assert (bronze["new"], silver["computed"], gold["projected"], gold["k"]) == (12, 12, 12, 3)
     assert [row["k"] for row in comparison["rows"]] == [2, 3, 4]

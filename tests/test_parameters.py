@@ -25,6 +25,8 @@ VALUES = {
     "chunk": "7",
     "promote": "never",
     "experiment": "e",
+    "pca_model": "main.fruits.p",
+    "classifier_model": "main.fruits.c",
     "tracking": "none",
 }
 
@@ -33,8 +35,8 @@ class Dbutils:
     """As much of Databricks' dbutils as a notebook needs; job parameters win over widget defaults, as there."""
 
     def __init__(self, **job_parameters: str) -> None:
-        self.widgets = self.notebook = self
-        self.job, self.declared, self.result = job_parameters, {}, None
+        self.widgets = self.notebook = self.jobs = self.taskValues = self
+        self.job, self.declared, self.values, self.result = job_parameters, {}, {}, None
 
     def text(self, name: str, default: str, label: str) -> None:
         assert isinstance(default, str)
@@ -43,6 +45,10 @@ class Dbutils:
 
     def get(self, name: str) -> str:
         return self.job.get(name, self.declared[name])
+
+    def set(self, key: str, value: str) -> None:
+        assert isinstance(value, str)  # a condition of a job compares texts
+        self.values[key] = value
 
     def exit(self, result: str) -> None:
         self.result = result
@@ -111,6 +117,14 @@ def test_the_summary_is_handed_to_the_job_and_nowhere_else():
     parameters.hand_over(dbutils, {"k": 3, "label": "Pêche"})
     parameters.hand_over(None, {"k": 3})
     assert json.loads(dbutils.result) == {"k": 3, "label": "Pêche"}
+
+
+def test_what_the_job_decides_by_is_asked_for_in_a_job_only():
+    dbutils = Dbutils()
+    parameters.hand_over(dbutils, {"new": 0}, has_work=lambda: True, photos=lambda: 3)
+    assert dbutils.values == {"has_work": "true", "photos": "3"}
+    assert json.loads(dbutils.result) == {"new": 0, "has_work": True, "photos": 3}
+    parameters.hand_over(None, {"new": 0}, has_work=lambda: pytest.fail("asked"))
 
 
 @pytest.mark.parametrize(

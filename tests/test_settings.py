@@ -28,6 +28,8 @@ TEXTS = {
     "chunk": ([("500", 500)], ["0", "-5", "many"]),
     "promote": ([("always", "always"), ("never", "never")], ["yes"]),
     "experiment": ([("/Shared/x", "/Shared/x")], []),
+    "pca_model": ([("main.fruits.apples", "main.fruits.apples")], ["fruits_classifier"]),
+    "classifier_model": ([("kinds", "kinds")], []),
     "tracking": ([("none", "none"), ("sqlite:///x.db", "sqlite:///x.db")], []),
 }
 
@@ -81,7 +83,7 @@ def test_a_blank_lake_in_python_is_refused():
 
 
 def test_every_value_survives_being_written_and_read_again():
-    settings = Settings("p", "l", "w.h5", 96, "int8", 12, (4, 8), "mirror", 0.5, 9, 7, "never", "e", "none")
+    settings = Settings("p", "l", "w.h5", 96, "int8", 12, (4, 8), "mirror", 0.5, 9, 7, "never", "e", "p", "c", "none")
     assert all(getattr(settings, each.name) != each.default for each in fields(Settings))
     assert from_text({name: as_text(getattr(settings, name)) for name in names()}) == settings
 

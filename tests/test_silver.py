@@ -4,6 +4,7 @@ import hashlib
 import sys
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,10 @@ from fruits import silver
 from fruits.bronze import ingest_photos
 from fruits.errors import FruitsError
 from fruits.platform.tables import Lake
-from fruits.silver import ARROW, ROWS_PER_BATCH, SILVER, featurise_photos
-from fruits.vision.backbone import extract_features
+from fruits.settings import Settings
+from fruits.silver import ARROW, ROWS_PER_BATCH, SILVER, featurise_photos, read_network
+from fruits.vision.backbone import extract_features, identify_backbone
+from fruits.vision.weights import read_weights
 
 
 @pytest.fixture
@@ -101,6 +104,19 @@ def test_nothing_new_loads_no_network_and_writes_no_version(spark, place, passes
     again = run(spark, here.settings)
     assert again == first | {"computed": 0, "reused": 0}
     assert Lake(spark, str(here.lake)).version(SILVER) == version
+
+
+def test_gold_finds_the_network_on_a_machine_that_never_ran_it(tmp_path, monkeypatch):
+    """As on serverless compute, where each task of a job may have a machine of its own."""
+    monkeypatch.setenv("FRUITS_CACHE", str(tmp_path))
+    monkeypatch.setattr("fruits.vision.backbone.find_imagenet", lambda _: pytest.fail("a download"))
+    lake = SimpleNamespace(spark=None)
+    for weights in (str(TINY), "fruits"):
+        settings = Settings(weights=weights)
+        backbone = identify_backbone(settings)
+        assert read_network(lake, settings, "another") is None
+        assert read_network(lake, settings, backbone.id) == read_weights(backbone.weights)
+    assert read_network(lake, Settings(weights="imagenet"), "another") is None
 
 
 def test_two_backbones_follow_changed_and_removed_photos_side_by_side(spark, place, passes, other_network):

@@ -242,6 +242,10 @@ def test_champion_follows_the_mode(tmp_path, fit):
     assert champions == {"fruits_pca": 2, "fruits_classifier": 2}
     assert [row["name"] for row in tracking.last_runs(opened)] == ["b", "a"]
     assert tracking.last_runs(opened, 1)[0]["k"] == K
+    other = tracking.open_tracking(Settings(lake=str(tmp_path), pca_model="apples", classifier_model="kinds"))
+    tracking.log_fit(other, replace(fit, model="c"))
+    assert tracking.champion_model(other) is None and tracking.champion_model(opened) == "b"
+    assert tracking.promote(other, "c", "first") == {"pca": "1", "classifier": "1"}
 
 
 def test_a_run_and_a_store_of_somebody_else_stay_as_they_are(store, fit, tmp_path, monkeypatch):

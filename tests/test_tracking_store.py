@@ -4,10 +4,12 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from fruits.platform import tracking
+from fruits.platform.tracking_store import name_models
 from fruits.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("no_store_of_the_machine")
@@ -76,10 +78,51 @@ def test_a_deleted_experiment_is_told(store, capsys):
     assert "experiment 'gone' was deleted" in capsys.readouterr().err
 
 
-def test_models_are_named_after_the_schema_of_unity_catalog(store):
-    _, opened = store
-    assert opened.prefix == "fruits_"
-    assert tracking.open_tracking(Settings(lake="main.fruits", tracking=opened.uri)).prefix == "main.fruits.fruits_"
+@pytest.mark.parametrize(
+    ("chosen", "pca", "classifier"),
+    [
+        ({"lake": "./lake"}, "fruits_pca", "fruits_classifier"),
+        ({"lake": "main.fruits"}, "main.fruits.fruits_pca", "main.fruits.fruits_classifier"),
+        ({"lake": "main.fruits", "pca_model": "dev.me.apples"}, "dev.me.apples", "main.fruits.fruits_classifier"),
+        ({"lake": "./lake", "pca_model": "apples", "classifier_model": "a.b"}, "apples", "a.b"),
+    ],
+)
+def test_models_have_the_names_of_the_settings_in_the_schema_of_the_lake(store, chosen, pca, classifier):
+    opened = tracking.open_tracking(Settings(tracking=store[1].uri, **chosen))
+    assert opened.names == {"pca": pca, "classifier": classifier}
+
+
+def test_unity_catalog_takes_no_model_outside_a_schema():
+    settings = Settings(lake="s3://bucket/lake", pca_model="main.fruits.apples", classifier_model="fruits.kinds")
+    assert name_models(settings, databricks=True) == {"pca": "main.fruits.apples", "classifier": None}
+    assert name_models(Settings(lake="main.fruits"), databricks=True)["pca"] == "main.fruits.fruits_pca"
+
+
+class Workspace:
+    """As much of an MLflow client as opening a store needs; what it was asked is in `asked`."""
+
+    def __init__(self, uri, registry_uri):
+        self.uris, self.asked = (uri, registry_uri), []
+
+    def get_experiment_by_name(self, name):
+        self.asked.append(name)
+        return SimpleNamespace(experiment_id="7", lifecycle_stage="active")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "asked"),
+    [
+        ("fruits", "/Shared/fruits"),
+        ("/Users/me/fruits", "/Users/me/fruits"),
+        ("/Workspace/Users/me/.bundle/fruits/dev/[dev me] runs", "/Users/me/.bundle/fruits/dev/[dev me] runs"),
+        ("/Workspaces/fruits", "/Workspaces/fruits"),
+    ],
+)
+def test_a_workspace_is_asked_for_an_experiment_by_the_name_it_keeps(monkeypatch, experiment, asked):
+    monkeypatch.setattr("mlflow.MlflowClient", Workspace)
+    opened = tracking.open_tracking(Settings(lake="main.fruits", tracking="databricks", experiment=experiment))
+    assert opened.client.uris == ("databricks", "databricks-uc")
+    assert (opened.client.asked, opened.experiment_id) == ([asked], "7")
 
 
 def test_without_tracking_mlflow_is_not_even_imported(tmp_path):

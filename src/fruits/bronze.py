@@ -26,6 +26,7 @@ BRONZE = Table(
 PHOTOS_PER_FILE = 256  # packed together, a listing of bronze and a scan of it cost a file's price 256 times less
 BYTES_PER_FILE = 64 * 2**20
 FILES = 16  # at least, of no less than 32 photos each: silver's tasks are whole files, and few large ones are unequal
+VOLUMES = "/Volumes/"  # of Databricks: folders to Python too, but each look at a file is a call to a store
 SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:/+")
 
 
@@ -129,7 +130,8 @@ def list_photos(spark: SparkSession, root: str) -> DataFrame:
         "length",
         F.col("modificationTime").alias("modification_time"),
     ).coalesce(4)
-    empty = _find_empty(photos, listing, root) if URI.match(root) else _walk_empty(root)
+    is_remote = URI.match(root) or root.startswith(VOLUMES)
+    empty = _find_empty(photos, listing, root) if is_remote else _walk_empty(root)
     if not empty:
         return listing
     rows = [(path, uri, 0, None) for path, uri in empty.items()]

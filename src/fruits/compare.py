@@ -58,7 +58,8 @@ def compare_components(spark: SparkSession, settings: Settings) -> dict[str, Any
         raise FruitsError(f"lake={settings.lake!r} has no PCA {model}; run `fruits gold` with the same settings first")
     run_id, mark = kept[model]["run_id"], fingerprint_of(groups)[1]
     ks = choose_ks(settings.k_values, len(cumulative), choose_k(cumulative, settings.k))
-    rows, recorded = _kept_rows(lake, model, mark)
+    _tell_left_out(settings.k_values, len(cumulative))
+    rows, recorded = kept_rows(lake, model, mark)
     scored = [row["k"] for row in rows] == ks
     promoted = store = None
     if run_id and not (scored and recorded == run_id and settings.promote != "always"):
@@ -85,10 +86,13 @@ def compare_components(spark: SparkSession, settings: Settings) -> dict[str, Any
 
 def choose_ks(asked: Sequence[int], most: int, chosen: int) -> list[int]:
     """Give the values of k to compare: those asked for that there are components for, and the k of the model."""
+    return sorted({k for k in asked if k <= most} | {chosen})
+
+
+def _tell_left_out(asked: Sequence[int], most: int) -> None:
     left_out = sorted(k for k in asked if k > most)
     if left_out:
         report(f"compare: there are {most} components, so k={', '.join(map(str, left_out))} is left out")
-    return sorted({k for k in asked if k <= most} | {chosen})
 
 
 def score_components(lake: Lake, backbone: str, fit: Fit, ks: Sequence[int]) -> list[dict[str, Any]]:
@@ -194,7 +198,7 @@ def _record_rows(store: tracking.Tracking, run_id: str, rows: Sequence[dict[str,
     return tracking.log_comparison(store, run_id, measured, recommended, figures)
 
 
-def _kept_rows(lake: Lake, model: str, mark: int) -> tuple[list[dict[str, Any]], str | None]:
+def kept_rows(lake: Lake, model: str, mark: int) -> tuple[list[dict[str, Any]], str | None]:
     """Give the comparison kept of this model, if it covers these photos, and the MLflow run it is recorded under."""
     kept = lake.read(COMPARISON).where((F.col("model") == model) & (F.col("fingerprint") == mark))
     rows = [row.asDict() for row in kept.orderBy("k").collect()]

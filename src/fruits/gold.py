@@ -17,11 +17,10 @@ from fruits.platform import tracking
 from fruits.platform.progress import report
 from fruits.platform.tables import Lake, Table, quote
 from fruits.settings import Settings, as_text
-from fruits.silver import SILVER, choose_backbone, features_of, fingerprint, state
+from fruits.silver import SILVER, choose_backbone, features_of, fingerprint, read_network, state
 from fruits.stats.discriminant import fit_discriminant
 from fruits.stats.moments import Moments, forget_labels, merge_moments
 from fruits.stats.pca import Pca, choose_k, fit_pca, project
-from fruits.vision.backbone import find_network
 
 PCA = Table("gold_pca", "path string, model string, sha256 string, label string, split string, pca array<double>")
 SPECTRUM = Table(
@@ -92,7 +91,7 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     run_id = kept[model]["run_id"] if model in kept else None
     store = None if run_id else tracking.open_tracking(settings)
     projected = 0
-    if model not in kept or fingerprint(_comparable(scores_of(lake, model))) != fingerprint_of(groups):
+    if model not in kept or not is_projected(lake, model, groups):
         fit = fit or fit_features(lake, backbone, groups)
         is_first = not lake.exists(PCA)
         projected = _project_missing(lake, backbone, fit, k, model)
@@ -118,10 +117,7 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
 
 
 def choose_features(lake: Lake, settings: Settings) -> tuple[str, list[Group]]:
-    """Name the backbone to use: the only one silver_features has, or the one of the settings among several.
-
-    Returns:
-        The backbone, and its photos by split and labelled or not, counted.
+    """Name the backbone to use, the only one silver_features has or that of the settings, and count its photos.
 
     Raises:
         FruitsError: none at all, or none that fits the settings.
@@ -159,6 +155,11 @@ def fit_features(lake: Lake, backbone: str, groups: list[Group]) -> Fit:
 def scores_of(lake: Lake, model: str) -> DataFrame:
     """Rows of gold_pca of one model."""
     return lake.read(PCA).where(F.col("model") == model)
+
+
+def is_projected(lake: Lake, model: str, groups: list[Group]) -> bool:
+    """Whether gold_pca holds the scores of a model for just the photos of these groups."""
+    return fingerprint(_comparable(scores_of(lake, model))) == fingerprint_of(groups)
 
 
 def _comparable(scores: DataFrame) -> DataFrame:
@@ -284,7 +285,7 @@ def _record_fit(
             k=k,
             pca=fit.pca,
             discriminant=None if labelled is None else fit_discriminant(labelled, fit.pca, k),
-            network=find_network(backbone),
+            network=read_network(lake, settings, backbone),
             example=sample_photo(),
             params={**asked, **counts, "silver_version": lake.version(SILVER)},
             figures=figures,

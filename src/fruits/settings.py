@@ -45,6 +45,10 @@ class Settings:
         ("first", "always", "never"),
     )
     experiment: str = _setting("fruits", "name of the MLflow experiment")
+    pca_model: str = _setting(
+        "fruits_pca", "registered name of the PCA; without a dot it is in the lake's schema, if that has one"
+    )
+    classifier_model: str = _setting("fruits_classifier", "registered name of the classifier, likewise")
     tracking: str = _setting("", "MLflow tracking URI, or none; empty for MLFLOW_TRACKING_URI or the lake's own")
 
     def __post_init__(self) -> None:
@@ -70,6 +74,8 @@ class Settings:
                 raise SettingError(f"{name}={getattr(self, name)} is below 1; leave it out for the default")
         if not self.lake.strip():
             raise SettingError("lake is empty; try lake=./lake, lake=main.fruits or lake=s3://bucket/lake")
+        if self.pca_model == self.classifier_model:
+            raise SettingError(f"pca_model and classifier_model are both {self.pca_model!r}; give them two names")
         for each in fields(self):
             choices = each.metadata["choices"]
             if choices and getattr(self, each.name) not in choices:

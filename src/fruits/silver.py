@@ -15,7 +15,14 @@ from fruits.platform.files import fetch
 from fruits.platform.progress import Progress
 from fruits.platform.tables import Lake, Table
 from fruits.settings import Settings
-from fruits.vision.backbone import CALIBRATION_PHOTOS, Backbone, extract_features, identify_backbone, load_network
+from fruits.vision.backbone import (
+    CALIBRATION_PHOTOS,
+    Backbone,
+    extract_features,
+    find_network,
+    identify_backbone,
+    load_network,
+)
 from fruits.vision.decode import decode_photo
 
 SILVER = Table(
@@ -75,6 +82,18 @@ def choose_backbone(lake: Lake, settings: Settings) -> Backbone:
         if used.startswith(f"{backbone.id}-c") and replace(backbone, id=used).cached.is_file():
             return replace(backbone, id=used)
     return backbone.calibrated_on([row["sha256"] for row in _calibration_photos(lake).select("sha256").collect()])
+
+
+def read_network(lake: Lake, settings: Settings, backbone: str) -> bytes | None:
+    """Give the network of a backbone's id: the one this machine has used, or the file the settings name.
+
+    On serverless compute each step has a machine of its own, so what silver made use of is not there for gold.
+    """
+    network = find_network(backbone)
+    if network is None and (settings.weights == "fruits" or settings.weights.endswith(".tflite")):
+        asked = choose_backbone(lake, settings)
+        network = load_network(asked) if asked.id == backbone else None
+    return network
 
 
 def find_backbones(lake: Lake) -> list[str]:

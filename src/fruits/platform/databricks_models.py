@@ -9,7 +9,16 @@ from urllib.parse import quote
 
 from fruits.errors import FruitsError
 from fruits.platform.databricks import parameters_of
-from fruits.platform.names import AT_K, CHAMPION, KINDS, MODEL_TAG, PARENT_TAG, PREFIX, RECOMMENDED_TAG
+from fruits.platform.names import (
+    AT_K,
+    CHAMPION,
+    KINDS,
+    MODEL_TAG,
+    PARENT_TAG,
+    RECOMMENDED_TAG,
+    workspace_experiment,
+)
+from fruits.settings import Settings
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -21,22 +30,21 @@ COUNTS = ("k", "bytes_per_photo")  # MLflow knows floats only
 
 
 def name_models(job: "Job") -> dict[str, str]:
-    """Name the registered models of a job, by kind: its own parameters, or the usual names in its lake.
+    """Name the registered models of a job, by kind: as its parameters do, a plain name being one in its lake.
 
     Raises:
-        FruitsError: the job names neither.
+        FruitsError: the job says neither where its models nor where its lake is.
     """
-    given = parameters_of(job)
-    lake = given.get("lake", "")
-    names = {}
+    given, names = parameters_of(job), {}
     for kind in KINDS:
-        name = given.get(f"{kind}_model") or (f"{lake}.{PREFIX}{kind}" if lake.count(".") == 1 else "")
-        if not name:
+        setting = f"{kind}_model"
+        name = given.get(setting) or getattr(Settings, setting)
+        names[kind] = name if "." in name else f"{given.get('lake', '')}.{name}"
+        if names[kind].count(".") != 2:
             raise FruitsError(
-                f"job {job.settings.name!r} does not say where its models are; it needs a parameter {kind}_model, or "
+                f"job {job.settings.name!r} does not say where its models are; it needs a parameter {setting}, or "
                 "lake=catalog.schema"
             )
-        names[kind] = name
     return names
 
 
@@ -55,7 +63,7 @@ def compare_fit(client: "WorkspaceClient", experiment: str) -> dict[str, Any]:
     """
     from databricks.sdk.errors import NotFound
 
-    name = experiment if experiment.startswith("/") else f"/Shared/{experiment}"
+    name = workspace_experiment(experiment)
     way_out = "`fruits databricks run` makes one"
     try:
         found = client.experiments.get_by_name(name).experiment

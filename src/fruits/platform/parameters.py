@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from types import TracebackType
 from typing import Any, NoReturn
@@ -75,10 +75,21 @@ def read(dbutils: Any = None, argv: Sequence[str] | None = None) -> Settings:
         parser.exit(2, f"fruits: {error}\n")
 
 
-def hand_over(dbutils: Any, summary: dict[str, Any]) -> None:
-    """End a notebook with its summary as its result, which a job's output shows; elsewhere it was printed already."""
-    if dbutils is not None:
-        dbutils.notebook.exit(json.dumps(summary, ensure_ascii=False, default=str))
+def hand_over(dbutils: Any, summary: dict[str, Any], **values: Callable[[], Any]) -> None:
+    """End a notebook with its summary as its result, which a job's output shows; elsewhere it was printed already.
+
+    Args:
+        dbutils: `globals().get("dbutils")` of the notebook.
+        summary: what the step gave.
+        values: what conditions of the job read as `{{tasks.<task>.values.<name>}}`, as JSON; functions, since it costs
+            something to know and elsewhere nobody asks.
+    """
+    if dbutils is None:
+        return
+    told = {name: value() for name, value in values.items()}
+    for name, value in told.items():
+        dbutils.jobs.taskValues.set(key=name, value=json.dumps(value))
+    dbutils.notebook.exit(json.dumps(summary | told, ensure_ascii=False, default=str))
 
 
 def _end_short(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

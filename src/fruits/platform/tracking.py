@@ -138,7 +138,7 @@ def promote(tracking: Tracking, model: str, mode: str) -> dict[str, str] | None:
         Kind of model to the version promoted; None if the champion stays what it is. A fit without a classifier
         leaves that champion alone.
     """
-    if mode == "never" or tracking.prefix is None:
+    if mode == "never" or tracking.names["pca"] is None:
         return None
     champion = _champion(tracking)
     if champion and (mode == "first" or champion.tags.get(MODEL_TAG) == model):
@@ -152,7 +152,7 @@ def promote(tracking: Tracking, model: str, mode: str) -> dict[str, str] | None:
     promoted = {kind: str(versions[0].version) for kind, versions in found.items() if versions}
     # The PCA, which answers for the champion, comes last: a promotion cut short is then made again.
     for kind in sorted(promoted, key="pca".__eq__):
-        tracking.client.set_registered_model_alias(f"{tracking.prefix}{kind}", CHAMPION, promoted[kind])
+        tracking.client.set_registered_model_alias(tracking.names[kind], CHAMPION, promoted[kind])
     return promoted
 
 
@@ -238,18 +238,19 @@ def _parent_runs(tracking: Tracking, model: str | None = None) -> list["Run"]:
 
 def _versions(tracking: Tracking, kind: str) -> list["ModelVersion"]:
     """Give all registered versions of a kind of model, newest first."""
-    if tracking.prefix is None:
+    name = tracking.names[kind]
+    if name is None:
         return []
-    found = tracking.client.search_model_versions(f"name='{tracking.prefix}{kind}'")
+    found = tracking.client.search_model_versions(f"name='{name}'")
     return sorted(found, key=lambda each: int(each.version), reverse=True)
 
 
 def _champion(tracking: Tracking) -> "ModelVersion | None":
     from mlflow.exceptions import MlflowException
 
-    if tracking.prefix is None:
+    name = tracking.names["pca"]
+    if name is None:
         return None
-    name = f"{tracking.prefix}pca"
     try:
         version = tracking.client.get_registered_model(name).aliases.get(CHAMPION)
     except MlflowException as error:

@@ -59,8 +59,8 @@ def log_models(tracking: Tracking, run_id: str, fit: FitRecord) -> None:
         report(f"tracking: no classifier for {fit.model}, there is no {missing}")
     else:
         _log_model(tracking, run_id, fit, "classifier")
-    if tracking.prefix is None:
-        report("tracking: models are logged but not registered; Unity Catalog needs lake=catalog.schema")
+    if None in tracking.names.values():
+        report("tracking: models are logged but not registered; Unity Catalog needs names as catalog.schema.name")
 
 
 def _log_model(tracking: Tracking, run_id: str, fit: FitRecord, kind: str) -> None:
@@ -78,7 +78,7 @@ def _log_model(tracking: Tracking, run_id: str, fit: FitRecord, kind: str) -> No
         client.log_model_artifacts(model_id, str(target))
     client.finalize_logged_model(model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
-    if tracking.prefix is not None:
+    if tracking.names[kind] is not None:
         # A sqlite registry looks a models:/ source up in the process-wide store, which may be another one.
         source = location if tracking.uri.startswith("sqlite") else f"models:/{model_id}"
         version = _register(tracking, run_id, kind, source, model_id, tags)
@@ -91,7 +91,7 @@ def _register(
 ) -> "ModelVersion":
     from mlflow.exceptions import MlflowException
 
-    name = f"{tracking.prefix}{kind}"
+    name = tracking.names[kind]
     about = {
         "pca": "Features to centred PCA scores; mlflow.sklearn.load_model, then transform.",
         "classifier": "Photo bytes in, label and probability out; mlflow.pyfunc.load_model, then predict.",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fruits.errors import SettingError
-from fruits.platform.names import PREFIX
+from fruits.platform.names import workspace_experiment
 from fruits.platform.progress import report
 from fruits.platform.tables import URI, is_schema, locate
 from fruits.settings import Settings
@@ -49,15 +49,15 @@ class Tracking:
         uri: tracking URI.
         registry_uri: registry URI; the same as `uri` except on Databricks.
         experiment_id: the experiment all runs go to.
-        prefix: what registered model names start with, `main.fruits.fruits_` or `fruits_`; None where the registry
-            takes no name without a schema and the lake has none.
+        names: kind of model (pca, classifier) to its registered name, `main.fruits.fruits_pca` or `fruits_pca`; None
+            where the registry takes no name without a schema and there is none.
     """
 
     client: "MlflowClient"
     uri: str
     registry_uri: str
     experiment_id: str
-    prefix: str | None
+    names: dict[str, str | None]
 
 
 def resolve_uri(settings: Settings) -> str | None:
@@ -171,9 +171,7 @@ def _open(uri: str, settings: Settings, create: bool) -> Tracking | None:
 
     databricks, http = is_databricks(uri), uri.startswith("http")
     registry_uri = uri.replace("databricks", "databricks-uc", 1) if databricks else uri
-    name = settings.experiment
-    if databricks and not name.startswith("/"):
-        name = f"/Shared/{name}"  # a workspace takes absolute names only
+    name = workspace_experiment(settings.experiment) if databricks else settings.experiment
     artifacts = _artifact_location(uri)
     with _environment(FIRST_CALL if http else {}):
         client = MlflowClient(uri, registry_uri)
@@ -187,7 +185,7 @@ def _open(uri: str, settings: Settings, create: bool) -> Tracking | None:
         raise SettingError(
             f"experiment {name!r} was deleted; `mlflow experiments restore -x {experiment_id}`, or take another name"
         )
-    return Tracking(client, uri, registry_uri, experiment_id, _prefix(settings.lake, databricks))
+    return Tracking(client, uri, registry_uri, experiment_id, name_models(settings, databricks))
 
 
 def _create_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
@@ -220,11 +218,16 @@ def is_databricks(uri: str) -> bool:
     return bool(re.match(r"databricks($|:)", uri))
 
 
-def _prefix(lake: str, databricks: bool) -> str | None:
-    location = locate(lake)
-    if is_schema(location):
-        return f"{location}.{PREFIX}"
-    return None if databricks else PREFIX
+def name_models(settings: Settings, databricks: bool) -> dict[str, str | None]:
+    """Give the registered name of each kind of model, None where Unity Catalog would refuse it."""
+    location = locate(settings.lake)
+    names: dict[str, str | None] = {"pca": settings.pca_model, "classifier": settings.classifier_model}
+    for kind, name in names.items():
+        if "." not in name and is_schema(location):
+            names[kind] = f"{location}.{name}"
+        elif databricks and name.count(".") != 2:
+            names[kind] = None
+    return names
 
 
 def _local_folder(lake: str) -> Path | None:
