@@ -22,10 +22,11 @@ def option(monkeypatch, tmp_path):
     return ask
 
 
-def test_the_first_session_leaves_an_archive_of_classes_and_later_ones_use_it(option):
+def test_the_second_session_leaves_an_archive_of_classes_and_later_ones_use_it(option):
+    assert session._class_archive() == ""
     name, file = option()
     assert (name, file.suffix) == ("ArchiveClassesAtExit", ".jsa")
-    assert session._class_archive() == ""  # the first one has not ended
+    assert session._class_archive() == ""  # the second one has not ended
     file.write_bytes(bytes(4096))
     assert session._class_archive() == ""  # Java is writing
     file.write_bytes(b"\xa8\xba\x0b\xf0" + bytes(4092))
@@ -33,6 +34,7 @@ def test_the_first_session_leaves_an_archive_of_classes_and_later_ones_use_it(op
 
 
 def test_an_archive_that_was_never_finished_is_begun_anew(option):
+    session._class_archive()
     _, file = option()
     file.write_bytes(bytes(4096))
     os.utime(file, (time.time() - 4000,) * 2)
@@ -41,8 +43,10 @@ def test_an_archive_that_was_never_finished_is_begun_anew(option):
 
 
 def test_another_java_or_spark_has_an_archive_of_its_own(option, monkeypatch):
+    session._class_archive()
     first = option()
     monkeypatch.setattr("pyspark.__version__", "0.0")
+    assert session._class_archive() == ""
     assert option()[1] != first[1]
 
 

@@ -80,24 +80,26 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     backbone, groups = choose_features(lake, settings)
     name = name_fit(backbone, groups)
     kept = kept_spectrum(lake, name)
-    fit = None
+    fit, opened = None, None
     if kept:
         cumulative = np.array(next(iter(kept.values()))["cumulative"])
     else:
+        opened = tracking.start_opening(settings)
         fit = fit_features(lake, backbone, groups)
         cumulative = fit.pca.cumulative_explained_variance_ratio
     k = choose_k(fit.pca if fit else cumulative, settings.k)
     model = f"{name}-k{k}"
     run_id = kept[model]["run_id"] if model in kept else None
-    store = None if run_id else tracking.open_tracking(settings)
+    opened = None if run_id else opened or tracking.start_opening(settings)
     projected = 0
     if model not in kept or not is_projected(lake, model, groups):
         fit = fit or fit_features(lake, backbone, groups)
         is_first = not lake.exists(PCA)
         projected = _project_missing(lake, backbone, fit, k, model)
-        older = [] if is_first else _older_models(lake, store, settings, model)
+        older = [] if is_first else _older_models(lake, opened and opened(), settings, model)
         if older:
             lake.delete(PCA, f"model IN ({', '.join(map(quote, older))})")
+    store = opened and opened()
     if store is not None:
         fit = fit or fit_features(lake, backbone, groups)
         run_id = tracking.find_run(store, model) or _record_fit(lake, store, settings, backbone, fit, k)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fruits.platform.names import AT_K, CHAMPION, KINDS, MODEL_TAG, PARENT_TAG, RECOMMENDED_TAG
 from fruits.platform.progress import report
 from fruits.platform.tracking_models import FitRecord, log_models
-from fruits.platform.tracking_store import Tracking, open_tracking, resolve_uri, tolerate
+from fruits.platform.tracking_store import Tracking, open_tracking, resolve_uri, start_opening, tolerate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +30,7 @@ __all__ = [
     "open_tracking",
     "promote",
     "resolve_uri",
+    "start_opening",
     "tolerate",
 ]
 

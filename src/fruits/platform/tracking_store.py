@@ -10,6 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,26 @@ def open_tracking(settings: Settings, create: bool = True) -> Tracking | None:
     except Exception as error:  # whatever a server, a driver or a file system comes up with, the tables come first
         report(f"tracking: off, {_hide_password(uri) + ': ' if uri else ''}{first_line(error)}")
         return None
+
+
+def start_opening(settings: Settings) -> Callable[[], Tracking | None]:
+    """Open the store while this thread goes on: MLflow, and what records a fit, take seconds to import.
+
+    Returns:
+        A function that waits for the store and gives it.
+    """
+
+    def open_and_import() -> Tracking | None:
+        store = open_tracking(settings)
+        if store is not None:
+            import matplotlib.figure  # noqa: F401
+            import sklearn.decomposition  # noqa: F401
+        return store
+
+    pool = ThreadPoolExecutor(1)
+    opened = pool.submit(open_and_import)
+    pool.shutdown(wait=False)
+    return opened.result
 
 
 def tolerate(what: str, empty: Callable[[], Any] = lambda: None) -> Callable[[Callable], Callable]:
