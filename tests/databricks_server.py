@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -13,7 +13,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from databricks_state import RECORD, TOKEN, VOLUME, Fault, Workspace, answer_call, make_job
 
-__all__ = ["RECORD", "TOKEN", "VOLUME", "Fault", "Workspace", "make_job", "no_login", "serve", "workspace"]
+from fruits import cli
+
+__all__ = ["RECORD", "TOKEN", "VOLUME", "Fault", "Workspace", "make_job", "no_login", "serve", "type_in", "workspace"]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -134,3 +136,22 @@ def workspace(no_login, monkeypatch, tmp_path) -> Iterator[Workspace]:
         monkeypatch.setenv("DATABRICKS_HOST", space.host)
         monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
         yield space
+
+
+@pytest.fixture
+def type_in(capsys) -> Callable[..., tuple[int, str, str]]:
+    """Run `fruits databricks …`: (status, standard output, standard error); neither may hold a secret or a trace."""
+
+    def run(*line: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            status = cli.main(["databricks", *line])
+        except SystemExit as ended:
+            status = ended.code
+        out, err = capsys.readouterr()
+        assert TOKEN not in out + err
+        assert "presigned-secret" not in out + err  # of a link to a part of a table
+        assert "Traceback" not in err
+        return status, out, err
+
+    return run

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from databricks_server import TOKEN, VOLUME, Fault, make_job
 from databricks_server import no_login as no_login
+from databricks_server import type_in as type_in
 from databricks_server import workspace as workspace
 from test_databricks_jobs import GOOD
 from test_databricks_models import fits as fits
@@ -18,24 +19,6 @@ from fruits import cli
 from fruits.platform import databricks, databricks_jobs
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-
-
-@pytest.fixture
-def fruits(capsys):
-    """Run a command: (status, standard output, standard error); no secret and no trace may be in either."""
-
-    def run(*line: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            status = cli.main(["databricks", *line])
-        except SystemExit as ended:
-            status = ended.code
-        out, err = capsys.readouterr()
-        assert TOKEN not in out + err
-        assert "Traceback" not in err
-        return status, out, err
-
-    return run
 
 
 @pytest.fixture
@@ -53,8 +36,8 @@ def write_profiles(tmp_path: Path, host: str, token: str = TOKEN) -> None:
 
 
 @pytest.mark.usefixtures("no_login")
-def test_without_any_login_it_says_how_to_get_one(fruits):
-    status, out, err = fruits("runs")
+def test_without_any_login_it_says_how_to_get_one(type_in):
+    status, out, err = type_in("runs")
     assert (status, out) == (2, "")
     assert re.fullmatch(
         r"fruits: no Databricks login is configured; run `databricks auth login .*--profile NAME\n", err
@@ -62,55 +45,55 @@ def test_without_any_login_it_says_how_to_get_one(fruits):
 
 
 @pytest.mark.usefixtures("no_login", "soon")
-def test_a_host_without_a_login_is_no_login(fruits, monkeypatch):
+def test_a_host_without_a_login_is_no_login(type_in, monkeypatch):
     monkeypatch.setenv("DATABRICKS_HOST", "http://127.0.0.1:9")
-    assert fruits("runs")[0] == 2
+    assert type_in("runs")[0] == 2
 
 
-def test_a_profile_logs_in(workspace, fruits, monkeypatch, tmp_path):
+def test_a_profile_logs_in(workspace, type_in, monkeypatch, tmp_path):
     monkeypatch.delenv("DATABRICKS_HOST")
     monkeypatch.delenv("DATABRICKS_TOKEN")
     write_profiles(tmp_path, workspace.host)
-    assert "has no run yet" in fruits("runs", "--profile", "here")[2]
-    status, _, err = fruits("runs", "--profile", "heer")
+    assert "has no run yet" in type_in("runs", "--profile", "here")[2]
+    status, _, err = type_in("runs", "--profile", "heer")
     assert status == 2
     assert err.startswith("fruits: profile='heer' is not among the Databricks profiles of this user (here, there); ")
 
 
 @pytest.mark.usefixtures("no_login")
-def test_two_logins_at_once_are_said(fruits, monkeypatch):
+def test_two_logins_at_once_are_said(type_in, monkeypatch):
     monkeypatch.setenv("DATABRICKS_HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
     monkeypatch.setenv("DATABRICKS_USERNAME", "ana")
     monkeypatch.setenv("DATABRICKS_PASSWORD", TOKEN)
     monkeypatch.setattr(databricks, "FIRST_ANSWER", 1)
-    status, _, err = fruits("runs")
+    status, _, err = type_in("runs")
     assert (status, err.startswith("fruits: more than one Databricks login is set")) == (2, True)
 
 
 @pytest.mark.usefixtures("no_login", "soon")
 @pytest.mark.parametrize("host", ["http://127.0.0.1:9", "https://nowhere.invalid", "no host"])
-def test_a_wrong_host_is_said_soon(fruits, monkeypatch, host):
+def test_a_wrong_host_is_said_soon(type_in, monkeypatch, host):
     monkeypatch.setenv("DATABRICKS_HOST", host)
     monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
     start = time.monotonic()
-    status, out, err = fruits("runs")
+    status, out, err = type_in("runs")
     assert time.monotonic() - start < 15
     assert (status, out) == (1, "")
     assert re.fullmatch(rf"fruits: no answer from host '(https://)?{host}'; check its name .*\n", err)
 
 
-def test_a_host_that_is_no_workspace_is_said(workspace, fruits):
+def test_a_host_that_is_no_workspace_is_said(workspace, type_in):
     workspace.faults.append(Fault("GET", "/api/", status=404, message=b"<html>\n<h1>Not here</h1>\n</html>"))
-    status, _, err = fruits("runs")
+    status, _, err = type_in("runs")
     assert (status, err.count("\n")) == (1, 1)
     assert "the answer is not that of a Databricks workspace; check the host" in err
 
 
-def test_an_expired_token_says_how_to_renew_it(workspace, fruits, monkeypatch):
+def test_an_expired_token_says_how_to_renew_it(workspace, type_in, monkeypatch):
     monkeypatch.setenv("DATABRICKS_TOKEN", "dapi-expired")
     for line in ("runs", "run", "compare", "promote 1 --yes", "download gold_pca"):
-        status, out, err = fruits(*line.split())
+        status, out, err = type_in(*line.split())
         assert (status, out) == (1, "")
         assert re.fullmatch(
             r"fruits: http://\S+ does not accept this login \(Invalid access token\); .*auth login.*\n", err
@@ -118,28 +101,28 @@ def test_an_expired_token_says_how_to_renew_it(workspace, fruits, monkeypatch):
         assert "dapi-expired" not in err
 
 
-def test_a_missing_permission_is_named(workspace, fruits):
+def test_a_missing_permission_is_named(workspace, type_in):
     message = f"User ana does not have View on job fruits. {TOKEN}"  # no server says it, and none shall
     workspace.faults.append(Fault("GET", "jobs/list", status=403, message=message))
-    status, _, err = fruits("runs")
+    status, _, err = type_in("runs")
     assert status == 1
     assert "does not permit this: User ana does not have View on job fruits. ***; ask an owner" in err
 
 
-def test_an_error_of_the_server_is_one_line(workspace, fruits):
+def test_an_error_of_the_server_is_one_line(workspace, type_in):
     workspace.faults.append(Fault("GET", "jobs/list", status=500, message="boom\nat Some.java"))
-    status, _, err = fruits("runs")
+    status, _, err = type_in("runs")
     assert (status, err) == (1, f"fruits: {workspace.host} answered with an error: boom at Some.java\n")
 
 
-def test_a_workspace_that_goes_away_is_one_line(workspace, fruits, monkeypatch):
+def test_a_workspace_that_goes_away_is_one_line(workspace, type_in, monkeypatch):
     monkeypatch.setattr(databricks, "PATIENCE", 1)
     workspace.faults.append(Fault("GET", "jobs/list", drop="early", times=99))
-    status, _, err = fruits("runs")
+    status, _, err = type_in("runs")
     assert (status, "does not answer any more" in err, err.count("\n")) == (1, True, 1)
 
 
-def test_a_job_without_the_parameter_says_what_to_give_instead(workspace, fruits, tmp_path):
+def test_a_job_without_the_parameter_says_what_to_give_instead(workspace, type_in, tmp_path):
     workspace.jobs[11] = {"name": "fruits"}
     (tmp_path / "1.jpg").write_bytes(b"x")
     for line, name in (
@@ -147,18 +130,18 @@ def test_a_job_without_the_parameter_says_what_to_give_instead(workspace, fruits
         (["compare"], "experiment"),
         (["download", "gold_pca"], "lake"),
     ):
-        status, _, err = fruits(*line)
+        status, _, err = type_in(*line)
         assert (status, err.startswith(f"fruits: job 'fruits' has no parameter '{name}'; ")) == (1, True)
 
 
-def test_a_job_whose_name_needs_quoting_is_found(workspace, fruits):
+def test_a_job_whose_name_needs_quoting_is_found(workspace, type_in):
     workspace.jobs[12] = make_job("[dev añä] früits & 50% #1 (a+b)")
-    assert "has no run yet" in fruits("runs", "--job", "früits & 50% #1 (a+b)")[2]
+    assert "has no run yet" in type_in("runs", "--job", "früits & 50% #1 (a+b)")[2]
 
 
-def test_without_the_sdk_it_says_what_to_install(fruits, monkeypatch):
+def test_without_the_sdk_it_says_what_to_install(type_in, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "databricks.sdk", None)
-    assert fruits("runs")[::2] == (
+    assert type_in("runs")[::2] == (
         1,
         "fruits: the Databricks SDK is not installed here; pip install 'fruits[databricks]'\n",
     )
@@ -167,7 +150,7 @@ def test_without_the_sdk_it_says_what_to_install(fruits, monkeypatch):
 # What the README says
 
 
-def test_the_lines_of_the_readme_work(fits, fruits, monkeypatch, tmp_path):
+def test_the_lines_of_the_readme_work(fits, type_in, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(databricks_jobs, "PAUSE", 0.01)
     (tmp_path / "fruits-360").mkdir()
@@ -180,6 +163,6 @@ def test_the_lines_of_the_readme_work(fits, fruits, monkeypatch, tmp_path):
     assert {line.split()[0] for line in lines} == set(cli.COMMANDS["databricks"].below)
     for line in lines:
         words = shlex.split(re.sub(r"promote \d", "promote 2 --yes", line))
-        assert fruits(*words)[0] == 0, line
+        assert type_in(*words)[0] == 0, line
     assert fits.files[f"{VOLUME}/1.jpg"] == b"x"
     assert (tmp_path / "gold_pca.csv").is_file()

@@ -4,38 +4,27 @@ import csv
 import io
 import json
 import tracemalloc
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from databricks_server import TOKEN, Fault, Workspace, make_job
 from databricks_server import no_login as no_login
+from databricks_server import type_in as type_in
 from databricks_server import workspace as workspace
 
-from fruits import cli
 from fruits.platform import databricks_tables
 
 SCHEMA = pa.schema([("path", pa.string()), ("label", pa.string()), ("pca", pa.list_(pa.float64()))])
 
 
 @pytest.fixture
-def download(capsys, tmp_path, monkeypatch):
-    """Run `fruits databricks download …` in an empty folder: (status, standard output, standard error)."""
+def download(type_in, tmp_path, monkeypatch):
+    """Run `fruits databricks download …` in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(databricks_tables, "PAUSE", 0.01)
-
-    def type_in(*line: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            status = cli.main(["databricks", "download", *line])
-        except SystemExit as ended:
-            status = ended.code
-        out, err = capsys.readouterr()
-        assert TOKEN not in out + err
-        assert "presigned-secret" not in out + err
-        return status, out, err
-
-    return type_in
+    return partial(type_in, "download")
 
 
 def as_stream(rows: list[dict], schema: pa.Schema = SCHEMA, batch: int = 1000) -> bytes:

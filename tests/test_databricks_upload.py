@@ -9,23 +9,20 @@ import sys
 import time
 
 import pytest
-from databricks_server import RECORD, TOKEN, VOLUME, Fault
+from databricks_server import RECORD, VOLUME, Fault
 from databricks_server import no_login as no_login
+from databricks_server import type_in as type_in
 from databricks_server import workspace as workspace
 
-from fruits import cli
 from fruits.platform import databricks_files, databricks_upload
 
 
 @pytest.fixture
-def upload(capsys, tmp_path):
+def upload(type_in, tmp_path):
     """Upload the test's photos: (status, result or None, standard error)."""
 
     def run(*options: object) -> tuple[int, dict | None, str]:
-        capsys.readouterr()
-        status = cli.main(["databricks", "upload", str(tmp_path / "photos"), "--json", *map(str, options)])
-        out, err = capsys.readouterr()
-        assert TOKEN not in out + err
+        status, out, err = type_in("upload", str(tmp_path / "photos"), "--json", *map(str, options))
         return status, json.loads(out) if out else None, err
 
     return run
