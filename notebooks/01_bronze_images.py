@@ -2,7 +2,7 @@
 # /// script
 # [tool.databricks.environment]
 # environment_version = "5"
-# dependencies = ["--editable .."]
+# dependencies = ["--editable ..", "matplotlib>=3.9", "scikit-learn>=1.5"]
 # ///
 # MAGIC %md
 # MAGIC # Bronze

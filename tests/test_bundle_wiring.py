@@ -1,6 +1,9 @@
 """The bundle of Databricks has none of the faults that show only after a deploy, and each of them would be seen."""
 
+import json
+import re
 import shutil
+import tomllib
 from functools import reduce
 
 import pytest
@@ -204,3 +207,19 @@ def test_a_key_merged_twice_is_refused(tmp_path, merged):
     (tmp_path / "databricks.yml").write_text(text)
     with pytest.raises(ValueError, match=r"\['x'\] are merged twice"):
         read_bundle(tmp_path)
+
+
+def test_jobs_and_notebooks_install_what_a_fit_is_recorded_with():
+    """It is no dependency of the wheel, which would grow by 300 MB for what the platform has."""
+    local = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["local"]
+    wanted = {each for each in local if re.match(r"matplotlib|scikit-learn", each)}
+    assert len(wanted) == 2
+    jobs = BUNDLE.config["resources"]["jobs"]
+    (environment,) = jobs["fruits"]["environments"]
+    assert {*environment["spec"]["dependencies"]} == wanted | {"../dist/*.whl"}
+    for task in jobs["fruits_classic"]["tasks"]:
+        listed = {each["pypi"]["package"] for each in task.get("libraries", []) if "pypi" in each}
+        assert listed == (set() if "condition_task" in task else wanted)
+    for notebook in (ROOT / "notebooks").glob("*.py"):
+        (line,) = re.findall(r"^# dependencies = (.+)$", notebook.read_text(), re.M)
+        assert {*json.loads(line)} == wanted | {"--editable .."}

@@ -27,7 +27,7 @@ ENVIRONMENT = """\
 # /// script
 # [tool.databricks.environment]
 # environment_version = "5"
-# dependencies = ["--editable .."]
+# dependencies = ["--editable ..", "matplotlib>=3.9", "scikit-learn>=1.5"]
 # ///
 """
 # Spark's own defaults are for large clusters: 200 tasks per shuffle, 50 per table snapshot.

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fruits.platform import tracking
+from fruits.platform import tracking, tracking_store
 from fruits.platform.tracking_store import name_models
 from fruits.settings import Settings
 
@@ -52,6 +52,13 @@ def test_a_path_mlflow_misreads_is_told_with_a_way_out(tmp_path, name, capsys):
     assert tracking.open_tracking(settings) is None
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and repr(str(tmp_path / name)) in told and "tracking=sqlite:" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_what_a_fit_is_recorded_with_it_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(tracking_store.RECORDERS, "sklearn_of_nobody", "scikit-learn")
+    assert tracking.open_tracking(Settings(lake=str(tmp_path))) is None
+    assert "not recorded without scikit-learn; pip install scikit-learn\n" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -46,7 +46,8 @@ def installed(uv, wheel, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("empty") / "env"
     run(uv, "venv", "--python", sys.executable, folder)
     python = folder / "bin" / "python"
-    run(uv, "pip", "install", "--python", python, "--constraint", ROOT / "requirements.txt", wheel)
+    constraint = ["--constraint", ROOT / "requirements.txt"]
+    run(uv, "pip", "install", "--python", python, "--compile-bytecode", *constraint, wheel)  # as pip does
     return python
 
 

@@ -172,7 +172,7 @@ def check_compute(bundle: Bundle, root: Path) -> Iterator[str]:
             yield f"{where}: no environment {task['environment_key']}"
         if task.get("job_cluster_key") not in [None, *clusters]:
             yield f"{where}: no cluster {task['job_cluster_key']}"
-        listed = [each.get("whl") for each in task.get("libraries", [])]
+        listed = [each["whl"] for each in task.get("libraries", []) if "whl" in each]
         listed += environments.get(task.get("environment_key"), {}).get("dependencies", [])
         wheels |= "../dist/*.whl" in listed
         if chosen and "../dist/*.whl" not in listed:

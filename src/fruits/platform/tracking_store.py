@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fruits.errors import SettingError
+from fruits.errors import FruitsError, SettingError
 from fruits.platform.names import workspace_experiment
 from fruits.platform.progress import report
 from fruits.platform.tables import URI, is_schema, locate
@@ -36,6 +37,8 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output may be one JSON object
     "GIT_PYTHON_REFRESH": "quiet",  # no git is no reason to print a page
 }
+# What a recorded fit is drawn and saved with.
+RECORDERS = {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}
 # A server that is away: MLflow would try for four minutes, at every call.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
 FIRST_CALL = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
@@ -188,6 +191,9 @@ def _hide_password(text: str) -> str:
 
 
 def _open(uri: str, settings: Settings, create: bool) -> Tracking | None:
+    missing = [package for module, package in RECORDERS.items() if find_spec(module) is None]
+    if create and missing:
+        raise FruitsError(f"a fit is not recorded without {' and '.join(missing)}; pip install {' '.join(missing)}")
     from mlflow import MlflowClient
 
     databricks, http = is_databricks(uri), uri.startswith("http")
