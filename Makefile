@@ -48,9 +48,10 @@ define at_once
 endef
 
 test: java $(STAMP) lint ## every test, those on Spark twice: on classic Spark and on Spark Connect
-	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m spark,\
-	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark; connect=$$?; \
-	echo "without a shared session:"; $(BIN)/pytest -m 'not spark' && exit $$connect)
+	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m spark; spark=$$?; \
+	echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark)' && [ $$spark = 0 ],\
+	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark; spark=$$?; \
+	echo "in processes of their own:"; $(BIN)/pytest -m 'slow and not spark' && [ $$spark = 0 ])
 
 test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
 	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark)',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
