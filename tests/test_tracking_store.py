@@ -1,5 +1,6 @@
 """Which MLflow store is used, what opening it may cost, and what is said when it cannot be had."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from fruits.platform import tracking, tracking_store
+from fruits.platform.tracking_file import prepare_file
 from fruits.platform.tracking_store import name_models
 from fruits.settings import Settings
 
@@ -60,6 +62,30 @@ def test_without_what_a_fit_is_recorded_with_it_says_what_to_install(tmp_path, c
     assert tracking.open_tracking(Settings(lake=str(tmp_path))) is None
     assert "not recorded without scikit-learn; pip install scikit-learn\n" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_stopped_while_it_is_made_is_made_by_the_next_run(tmp_path):
+    """Half of it would be worse than nothing: MLflow never opens a store whose migrations were cut short."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("shutil.copy", stop)
+        tracking.open_tracking(Settings(lake=str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+    assert tracking.open_tracking(Settings(lake=str(tmp_path))) is not None
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_a_store_that_another_process_makes_meanwhile_is_kept(tmp_path, monkeypatch):
+    def make_meanwhile(made, part, real=shutil.copy):
+        (tmp_path / "mlflow.db").write_bytes(b"theirs")
+        real(made, part)
+
+    monkeypatch.setattr("shutil.copy", make_meanwhile)
+    prepare_file(f"sqlite:///{tmp_path}/mlflow.db")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"mlflow.db": b"theirs"}
 
 
 def test_looking_makes_no_store(tmp_path, capsys):

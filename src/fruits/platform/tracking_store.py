@@ -21,6 +21,7 @@ from fruits.errors import FruitsError, SettingError
 from fruits.platform.names import workspace_experiment
 from fruits.platform.progress import report
 from fruits.platform.tables import URI, is_schema, locate
+from fruits.platform.tracking_file import may_exist, prepare_file
 from fruits.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def open_tracking(settings: Settings, create: bool = True) -> Tracking | None:
         if uri is None:
             _tell_misread_folder(settings)
             return None
-        if not (create or _may_exist(uri)):
+        if not (create or may_exist(uri)):
             return None
         with quiet():
             return _open(uri, settings, create)
@@ -199,7 +200,7 @@ def _open(uri: str, settings: Settings, create: bool) -> Tracking | None:
     databricks, http = is_databricks(uri), uri.startswith("http")
     registry_uri = uri.replace("databricks", "databricks-uc", 1) if databricks else uri
     name = workspace_experiment(settings.experiment) if databricks else settings.experiment
-    artifacts = _artifact_location(uri)
+    artifacts = prepare_file(uri)
     with _environment(FIRST_CALL if http else {}):
         client = MlflowClient(uri, registry_uri)
         experiment = client.get_experiment_by_name(name)
@@ -264,26 +265,3 @@ def _local_folder(lake: str) -> Path | None:
     if is_schema(location) or URI.match(location):
         return None
     return Path(location)
-
-
-def _sqlite_file(uri: str) -> Path | None:
-    if not uri.startswith("sqlite:"):
-        return None
-    from sqlalchemy.engine import make_url
-
-    database = make_url(uri).database
-    return Path(database).absolute() if database and database != ":memory:" else None
-
-
-def _artifact_location(uri: str) -> str | None:
-    """Give the folder of artifacts beside a sqlite file, made where it is missing; a server has its own place."""
-    file = _sqlite_file(uri)
-    if file is None:
-        return None
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return (file.parent / "mlartifacts").as_uri()
-
-
-def _may_exist(uri: str) -> bool:
-    file = _sqlite_file(uri)
-    return file is None or file.is_file()
