@@ -6,7 +6,7 @@ from conftest import versions
 from features import make_features, read_features, reference_pca, settings_of, write_features
 from sklearn.neighbors import NearestCentroid
 
-from fruits import compare
+from fruits import compare, gold
 from fruits.accumulate import count_groups
 from fruits.compare import COMPARISON, compare_components, recommend_k, score_components
 from fruits.errors import FruitsError
@@ -39,7 +39,7 @@ def discriminate(training, labels, variances, others, k):
     return np.array(names)[(others[:, :k] @ slopes - 0.5 * np.sum(means.T * slopes, axis=0) + priors).argmax(axis=1)]
 
 
-def test_every_k_scores_what_a_direct_computation_gives(lake):
+def test_every_k_scores_what_a_direct_computation_gives(lake, monkeypatch):
     d = 30
     write_features(
         lake,
@@ -50,7 +50,10 @@ def test_every_k_scores_what_a_direct_computation_gives(lake):
         make_features(5, "Test", (None,), seed=4, d=d),
         make_features(4, "Test", seed=5, d=d, error="unreadable photo"),
     )
+    fits = []
+    monkeypatch.setattr(gold, "fit_pca", lambda moments, real=gold.fit_pca: fits.append(moments.n) or real(moments))
     rows = fit_and_compare(lake)["rows"]
+    assert fits == [59]  # once for both steps
     assert [row["k"] for row in rows] == [1, 3, 8, 20]
     _, training = read_features(lake, "error IS NULL AND split = 'Training'")
     _, test = read_features(lake, "error IS NULL AND split = 'Test'")

@@ -162,6 +162,19 @@ def test_erased_history_leaves_the_rows_and_only_the_files_they_need(lake, tmp_p
     assert "delta.deletedFileRetentionDuration" not in {row["key"] for row in properties}
 
 
+def test_a_row_that_is_only_marked_as_removed_is_erased_too(spark, tmp_path):
+    """As tables are on Databricks: the file stays in use, with a list of the rows that are gone."""
+    lake = Lake(spark, str(tmp_path / "lake"))
+    put(lake, *((f"apple {i}", i) for i in range(20)), ("secret-fig", 2))
+    spark.sql(f"ALTER TABLE {lake._sql_name(FRUIT)} SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')")
+    used = lake.read(FRUIT).inputFiles()
+    lake.delete(FRUIT, "name = 'secret-fig'")
+    assert {*lake.read(FRUIT).inputFiles()} <= {*used}
+    lake.erase_history(FRUIT)
+    assert lake.read(FRUIT).count() == 20
+    assert not holding(tmp_path, b"secret-fig")
+
+
 def holding(folder, text):
     """Data files, those of the change feed included, that hold a text."""
     return [file for file in folder.rglob("*.parquet") if "_delta_log" not in file.parts and text in file.read_bytes()]

@@ -55,7 +55,10 @@ class Group:
 
 
 def count_groups(lake: Lake) -> dict[str, list[Group]]:
-    """Count the photos that have features, per backbone, without reading the features; all may have an error."""
+    """Count the photos that have features, per backbone, without reading the features.
+
+    A backbone whose photos all have an error is there, without a group.
+    """
     counted = F.col("error").isNull()
     rows = (
         lake.read(SILVER)

@@ -36,11 +36,10 @@ def _make_whole(file: Path) -> None:
         MlflowClient(f"sqlite:///{made}").get_experiment("0")
         shutil.copy(made, part)
         try:
-            os.link(part, file)  # never in the place of one that another process has made meanwhile
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without links
-            part.replace(file)
+            os.link(part, file)
+        except OSError:  # another process was faster, and its store stays; or a file system without links
+            if not file.exists():
+                part.replace(file)
         finally:
             part.unlink(missing_ok=True)
 
