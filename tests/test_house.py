@@ -183,6 +183,8 @@ def test_every_function_that_runs_in_workers_lives_in_a_file_watched_above():
         ("fruits.platform.databricks_upload", "databricks requests pyspark mlflow pandas numpy"),
         ("fruits.platform.databricks_jobs", "databricks requests pyspark mlflow"),
         ("fruits.platform.databricks_models", "databricks requests pyspark mlflow"),
+        ("fruits.cli_emr", "boto3 botocore pyspark mlflow pandas numpy"),
+        ("fruits.platform.aws", "boto3 botocore pyspark mlflow pandas numpy"),
         ("fruits.platform.databricks_tables", "databricks requests pyspark mlflow pyarrow"),
     ],
 )
@@ -197,7 +199,7 @@ def test_a_job_needs_neither_spark_nor_tensorflow_from_us():
     hard = {re.match(r"[\w-]+", each)[0] for each in project["dependencies"]}
     assert not hard & {"pyspark", "delta-spark", "tensorflow", "tensorflow-cpu", "keras", "databricks-connect"}
     assert not [each for each in project["dependencies"] if "==" in each or "<" in each]
-    assert set(project["optional-dependencies"]) == {"local", "databricks", "weights", "dev"}
+    assert set(project["optional-dependencies"]) == {"local", "databricks", "emr", "deck", "lab", "weights", "dev"}
 
 
 def test_requirements_pin_everything_exactly():

@@ -16,6 +16,7 @@ from typing import Any
 import fruits
 from fruits.cli_command import Command, add_commands
 from fruits.cli_databricks import DATABRICKS
+from fruits.cli_emr import EMR
 from fruits.errors import FruitsError, SettingError
 from fruits.platform.parameters import Parser, parse
 from fruits.platform.progress import in_words, report
@@ -255,6 +256,7 @@ COMMANDS = {
         ),
     ),
     "databricks": DATABRICKS,
+    "emr": EMR,
 }
 
 
