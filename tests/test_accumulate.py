@@ -11,7 +11,7 @@ from features import BACKBONE, make_features, read_features, reference_pca, writ
 from pyspark.sql import functions as F
 
 from fruits import accumulate
-from fruits.accumulate import MOMENTS, collect_moments, count_groups, refresh_moments
+from fruits.accumulate import MOMENTS, collect_moments, count_groups, refreshed_moments
 from fruits.gold import Fit
 from fruits.silver import SILVER
 from fruits.stats.pca import fit_pca
@@ -31,7 +31,8 @@ def measured(monkeypatch):
 
 
 def refresh(lake, backbone=BACKBONE):
-    return {(g.split, g.labelled): g for g in refresh_moments(lake, backbone, count_groups(lake)[backbone])}
+    with refreshed_moments(lake, backbone, count_groups(lake)[backbone]) as groups:
+        return {(g.split, g.labelled): g for g in groups}
 
 
 def assert_measures(groups, lake, backbone=BACKBONE):

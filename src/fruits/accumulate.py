@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,10 +75,12 @@ def count_groups(lake: Lake) -> dict[str, list[Group]]:
     return groups
 
 
-def refresh_moments(lake: Lake, backbone: str, groups: list[Group]) -> list[Group]:
+@contextmanager
+def refreshed_moments(lake: Lake, backbone: str, groups: list[Group]) -> Iterator[list[Group]]:
     """Bring gold_moments of a backbone up to date with silver_features, and give the groups with their moments.
 
-    `groups` is what count_groups says of the backbone now.
+    `groups` is what count_groups says of the backbone now. The table is written while the block works on the moments,
+    and is written when it ends.
 
     Where the state kept covers other photos than the table holds, the rows that came and went since are taken from
     Delta's change feed; where the feed cannot tell any more (vacuumed, table made anew), all features are read once.
@@ -88,7 +92,8 @@ def refresh_moments(lake: Lake, backbone: str, groups: list[Group]) -> list[Grou
         for row in kept.drop("state").orderBy("split", "labelled").collect()
     ]
     if groups == [group for group, _ in before]:
-        return _load(kept, groups)
+        yield _load(kept, groups)
+        return
     moments = None
     if before:
         since = min(covered for _, covered in before)
@@ -99,8 +104,10 @@ def refresh_moments(lake: Lake, backbone: str, groups: list[Group]) -> list[Grou
         moments = collect_moments(rows.withColumn("gone", F.lit(False)), sum(group.photos for group in groups))
         moments = {(split, labelled): state for (split, labelled, _), state in moments.items()}
     groups = [replace(group, moments=moments[_key(group)]) for group in groups]
-    _save(lake, backbone, groups, version)
-    return groups
+    with ThreadPoolExecutor(1) as pool:
+        saved = pool.submit(_save, lake, backbone, groups, version)
+        yield groups
+    saved.result()
 
 
 def collect_moments(rows: DataFrame, photos: int | None = None) -> dict[tuple[str, bool, bool], Moments]:

@@ -1,7 +1,7 @@
 """silver_features -> gold_pca: k scores per photo, the spectrum, and the fitted model in MLflow."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import xor
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from fruits.accumulate import Group, as_matrix, count_groups, refresh_moments, with_features
+from fruits.accumulate import Group, as_matrix, count_groups, refreshed_moments, with_features
 from fruits.errors import FruitsError
 from fruits.platform import tracking
 from fruits.platform.progress import report
@@ -105,14 +105,12 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
         run_id = tracking.find_run(store, model) or _record_fit(lake, store, settings, backbone, fit, k)
     if model not in kept or run_id != kept[model]["run_id"]:
         _save_spectrum(lake, fit.pca, model, run_id)
-    photos = sum(group.photos for group in groups)
-    explained = float(cumulative[k - 1])
     return {
         "model": model,
         "backbone": backbone,
         "k": k,
-        "explained": explained,
-        "photos": photos,
+        "explained": float(cumulative[k - 1]),
+        "photos": sum(group.photos for group in groups),
         "projected": projected,
         "run_id": run_id,
     }
@@ -148,9 +146,11 @@ def fit_features(lake: Lake, backbone: str, groups: list[Group]) -> Fit:
     """Fit the PCA of a backbone from its moments, which are refreshed first."""
     key = (lake.location, backbone, *groups)
     if key not in _NEWEST_FIT:
-        fit = Fit(name_fit(backbone, groups), None, refresh_moments(lake, backbone, groups))
+        with refreshed_moments(lake, backbone, groups) as measured:
+            fit = Fit(name_fit(backbone, groups), None, measured)
+            fit = replace(fit, pca=fit_pca(fit.all_of("Training")))
         _NEWEST_FIT.clear()
-        _NEWEST_FIT[key] = Fit(fit.name, fit_pca(fit.all_of("Training")), fit.groups)
+        _NEWEST_FIT[key] = fit
     return _NEWEST_FIT[key]
 
 

@@ -58,7 +58,7 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
         raise FruitsError(f"lake={settings.lake!r} has no {BRONZE.name}; run `fruits bronze` first")
     backbone = choose_backbone(lake, settings)
     result = {"backbone": backbone.id, "computed": 0, "reused": 0, "removed": 0}
-    photos = lake.read(BRONZE)
+    photos, counts = lake.read(BRONZE), {}
     if not lake.exists(SILVER) or fingerprint(photos) != fingerprint(features_of(lake, backbone.id)):
         missing = find_missing(photos, features_of(lake, backbone.id)).toPandas().sort_values("path")
         todo = missing.loc[missing["sha256"].notna() & ~missing["known"], ["path", "sha256"]]
@@ -66,11 +66,12 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
         if len(todo) < len(missing):  # before the pruning: a photo that moved finds its features in the row it left
             result["reused"] = _settle(lake, backbone.id)
         result["removed"] = _prune(lake)
-        _compute(lake, backbone, once, settings.chunk)
+        counts = _compute(lake, backbone, once, settings.chunk)
         result["computed"] = len(once)
         if len(once) < len(todo):
             result["reused"] += _settle(lake, backbone.id)
-    return result | count_features(lake, backbone.id)
+            counts = {}
+    return result | (counts or count_features(lake, backbone.id))
 
 
 def choose_backbone(lake: Lake, settings: Settings) -> Backbone:
@@ -212,10 +213,14 @@ def _prune(lake: Lake) -> int:
     return count
 
 
-def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> None:
-    """Run the network on photos (path, sha256; in the order of their path), a commit per chunk."""
+def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> dict[str, int]:
+    """Run the network on photos (path, sha256; in the order of their path), a commit per chunk.
+
+    Returns:
+        What count_features gives afterwards; nothing where nothing was to be done.
+    """
     if todo.empty:
-        return
+        return {}
     calibration = ()
     if backbone.precision == "int8":
         calibration = [bytes(row["content"]) for row in _calibration_photos(lake).select("content").collect()]
@@ -232,7 +237,9 @@ def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> 
         lake.append(compute_features(photos, backbone.id, network, backbone.input_size), SILVER)
         start, size = start + len(chunk), min(4 * size, limit)
         # Counted in what is written: counting the plan again would run the network again.
-        progress.add(len(chunk), count_features(lake, backbone.id)["errors"] - errors - progress.errors)
+        counts = count_features(lake, backbone.id)
+        progress.add(len(chunk), counts["errors"] - errors - progress.errors)
+    return counts
 
 
 def _calibration_photos(lake: Lake) -> DataFrame:
