@@ -47,3 +47,28 @@ def find_lookalikes(scores: np.ndarray, labels: np.ndarray, most: int) -> list[t
     for distance, a, b in sorted(exact):
         found.setdefault(frozenset((kinds[a], kinds[b])), (int(named[a]), int(named[b]), distance))
     return list(found.values())[:most]
+
+
+def find_nearest(scores: np.ndarray, most: int) -> np.ndarray:
+    """Find the photos closest to each photo.
+
+    Args:
+        scores: (n, k) PCA scores.
+        most: neighbours of each; of few photos, all others.
+
+    Returns:
+        (n, most) places of the others, closest first.
+    """
+    points = np.asarray(scores, dtype=np.float32)
+    size = min(most, max(len(points) - 1, 0))
+    found = np.empty((len(points), size), dtype=int)
+    if not size:
+        return found
+    lengths = np.einsum("nk,nk->n", points, points)
+    for start in range(0, len(points), BLOCK):
+        rows = slice(start, start + BLOCK)
+        squared = lengths - 2 * points[rows] @ points.T  # a photo's own length changes no order
+        squared[np.arange(len(squared)), np.arange(start, start + len(squared))] = np.inf
+        near = np.argpartition(squared, size - 1, axis=1)[:, :size]
+        found[rows] = np.take_along_axis(near, np.take_along_axis(squared, near, 1).argsort(axis=1), 1)
+    return found
