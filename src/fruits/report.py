@@ -89,9 +89,7 @@ def gather_report(spark: SparkSession, settings: Settings, sample: int = SAMPLE)
     errors = _read_errors(lake)
     stages = find_stages([each for table in STAGES for each in _read_history(lake, table)])
     made = datetime.now(UTC)
-    return LakeReport(
-        status, made, photos, total, scores, model, cumulative, comparison, confusions, errors, stages
-    )
+    return LakeReport(status, made, photos, total, scores, model, cumulative, comparison, confusions, errors, stages)
 
 
 def choose_model(status: dict[str, Any]) -> str | None:

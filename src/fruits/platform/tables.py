@@ -95,7 +95,10 @@ class Lake:
         commits = self.spark.sql(f"DESCRIBE HISTORY {self._sql_name(table)} LIMIT {last}")
         # As a number: a timestamp would be turned into the time zone of whoever collects it.
         told = commits.selectExpr(
-            "unix_millis(timestamp) / 1000 AS seconds", "version", "operation", "operationMetrics['numOutputRows'] AS rows"
+            "unix_millis(timestamp) / 1000 AS seconds",
+            "version",
+            "operation",
+            "operationMetrics['numOutputRows'] AS rows",
         )
         return [
             {

@@ -42,7 +42,9 @@ def find_lookalikes(scores: np.ndarray, labels: np.ndarray, most: int) -> list[t
         nearest = squared.argmin(axis=1)
         pairs += zip(range(start, start + len(nearest)), nearest.tolist(), strict=True)
     # Measured again in float64: a small difference of large squares is noise in float32.
-    exact = [(float(np.linalg.norm(scores[named[a]] - scores[named[b]])), a, b) for a, b in pairs if kinds[a] != kinds[b]]
+    exact = [
+        (float(np.linalg.norm(scores[named[a]] - scores[named[b]])), a, b) for a, b in pairs if kinds[a] != kinds[b]
+    ]
     found: dict[frozenset, tuple[int, int, float]] = {}
     for distance, a, b in sorted(exact):
         found.setdefault(frozenset((kinds[a], kinds[b])), (int(named[a]), int(named[b]), distance))

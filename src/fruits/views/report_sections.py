@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fruits.report import LakeReport
 
 EXAMPLES = 4  # photos of a label
-ENDS = 6  # photos at each end of a component
+ENDS = 7  # photos at each end of a component
 COMPONENTS = 6  # looked at
 LOOKALIKES = 12  # pairs
 PAIRS = 12  # of labels taken for each other
@@ -139,10 +139,19 @@ def describe_choice(data: "LakeReport", shown: Photos) -> dict[str, Any]:
     options = []
     for row in data.comparison:
         confusion = data.confusions.get(row["k"])
-        options.append({**row, "kept": row["k"] == kept, "confusion": confusion and _describe_confusion(confusion, shown)})
+        options.append(
+            {**row, "kept": row["k"] == kept, "confusion": confusion and _describe_confusion(confusion, shown)}
+        )
     if not options and data.model:
         confusion = data.confusions.get(kept)
-        options = [{"k": kept, "recommended": False, "kept": True, "confusion": confusion and _describe_confusion(confusion, shown)}]
+        options = [
+            {
+                "k": kept,
+                "recommended": False,
+                "kept": True,
+                "confusion": confusion and _describe_confusion(confusion, shown),
+            }
+        ]
     return {"options": options, "chosen": recommended or kept, "recommended": recommended, "kept": kept}
 
 

@@ -1,5 +1,6 @@
 """Texts of a page in the language of its readers, and numbers as they write them."""
 
+import re
 import tomllib
 from datetime import datetime
 from importlib.resources import files
@@ -16,7 +17,10 @@ class Words:
         """Read the texts of a language, one of LANGUAGES."""
         self.language = language
         # Through the loader: the package may be in a zip.
-        self.texts = tomllib.loads(files(__package__).joinpath("texts", f"{language}.toml").read_text("utf-8"))
+        text = files(__package__).joinpath("texts", f"{language}.toml").read_text("utf-8")
+        if language == "fr":
+            text = re.sub(r"(?<=\w) (?=[:;?!])", NARROW, text)  # no line begins with a colon
+        self.texts = tomllib.loads(text)
 
     def say(self, name: str, **values: Any) -> str:
         """Give a text, `section.name`, with values put in; with `n`, of a text in one and many, the right one."""

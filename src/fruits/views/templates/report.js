@@ -83,6 +83,18 @@
     for (const name of Object.keys(source)) spot[name] = [source[name][photo]];
     mark.data_source.data = spot;
   };
+  const tip = at("tip");
+  const point_out = (photo, geometry) => {
+    tip.hidden = photo === null;
+    if (photo === null) return;
+    const name = document.createElement("span");
+    name.textContent = page.labels[photos.label[photo]];
+    tip.replaceChildren(tile(photo), name);
+    const box = at("figure-map").getBoundingClientRect(), left = geometry.sx > box.width / 2;
+    tip.style.left = left ? "" : `${geometry.sx + 24}px`;
+    tip.style.right = left ? `${box.width - geometry.sx + 16}px` : "";
+    tip.style.top = `${Math.min(Math.max(geometry.sy - 40, 4), box.height - 110)}px`;
+  };
   const pin = (photo) => { pinned = photo; show(photo); };
   const point = (photo) => {
     if (photo === hovered) return;
@@ -132,9 +144,12 @@
   const start_map = () => {
     [base, picked, mark] = ["photos", "picked", "mark"].map((name) => figures.map.renderers.find((each) => each.name === name));
     const found = (source, rows) => rows.length ? (source === base.data_source ? rows[0] : source.data.photo[rows[0]]) : null;
-    const near = () => {
+    const near = ([, { geometry }]) => {
       const at_top = found(picked.data_source, picked.data_source.inspected.indices);
-      point(at_top === null ? (at("label").value === "" ? found(base.data_source, base.data_source.inspected.indices) : null) : at_top);
+      const below = at("label").value === "" ? found(base.data_source, base.data_source.inspected.indices) : null;
+      const photo = at_top === null ? below : at_top;
+      if (Number.isFinite(geometry.sx) || photo === null) point_out(photo, geometry);
+      point(photo);
     };
     for (const source of [base.data_source, picked.data_source]) {
       source.inspect.connect(near);
