@@ -47,7 +47,8 @@ class LakeReport:
         cumulative: (r,) share of variance of the first components, at full rank.
         comparison: rows of gold_comparison of the model, by k.
         confusions: k to what the discriminant confuses.
-        errors: table, path and error of files that could not be read, at most MOST_ERRORS.
+        reasons: error and photos (how many files), for files that could not be read, most frequent first.
+        errors: path and error of such files, at most MOST_ERRORS.
         stages: what the tables' histories tell of times, oldest first.
     """
 
@@ -60,6 +61,7 @@ class LakeReport:
     cumulative: np.ndarray = field(default_factory=lambda: np.empty(0))
     comparison: Sequence[dict[str, Any]] = ()
     confusions: dict[int, Confusion] = field(default_factory=dict)
+    reasons: Sequence[dict[str, Any]] = ()
     errors: Sequence[dict[str, Any]] = ()
     stages: Sequence[dict[str, Any]] = ()
 
@@ -86,10 +88,12 @@ def gather_report(spark: SparkSession, settings: Settings, sample: int = SAMPLE)
     shown = [path for each in confusions.values() for pair in each.pairs[:CONFUSED] for path in pair["examples"]]
     photos = _add_thumbnails(lake, photos, total, sorted(set(shown)))
     report(f"report: {photos['thumbnail'].notna().sum()} photos made small")
-    errors = _read_errors(lake)
+    reasons, errors = _read_errors(lake)
     stages = find_stages([each for table in STAGES for each in _read_history(lake, table)])
     made = datetime.now(UTC)
-    return LakeReport(status, made, photos, total, scores, model, cumulative, comparison, confusions, errors, stages)
+    return LakeReport(
+        status, made, photos, total, scores, model, cumulative, comparison, confusions, reasons, errors, stages
+    )
 
 
 def choose_model(status: dict[str, Any]) -> str | None:
@@ -107,8 +111,8 @@ def kept_components(model: str) -> int:
 def find_stages(commits: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     """Make stages of the commits of all tables: those that follow one another are one stage.
 
-    Delta writes down when a commit ended, not when its work began. A stage began when the one before it ended; the first
-    after a pause has no known beginning.
+    Delta writes down when a commit ended, not when its work began. A stage began when the one before it ended; the
+    first after a pause has no known beginning.
 
     Args:
         commits: pairs of a stage and a commit as Lake.history gives it, in any order.
@@ -175,7 +179,7 @@ def _read_scores(lake: Lake, model: str | None, paths: pd.Series, sample: int) -
 
 
 def _add_thumbnails(lake: Lake, photos: pd.DataFrame, total: int, extra: Sequence[str]) -> pd.DataFrame:
-    """Join small pictures to the sample, and add the photos of `extra` that it lacks. Only the workers see the others."""
+    """Join small pictures to the sample, and add the photos of `extra` that it lacks; others stay in the workers."""
     bronze = lake.read(BRONZE).where("error IS NULL")
     extra = sorted(set(extra) - set(photos["path"]))
     if len(photos) < total:
@@ -196,9 +200,10 @@ def _read_history(lake: Lake, table: Table) -> list[tuple[str, dict[str, Any]]]:
     return [(STAGES[table], commit) for commit in commits]
 
 
-def _read_errors(lake: Lake) -> list[dict[str, Any]]:
-    errors = []
-    for table in (BRONZE, SILVER):
-        rows = lake.read(table).where("error IS NOT NULL").select("path", "error").distinct().orderBy("path")
-        errors += [{"table": table.name, **row.asDict()} for row in rows.limit(MOST_ERRORS).collect()]
-    return errors[:MOST_ERRORS]
+def _read_errors(lake: Lake) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Count files that could not be read by reason, and name some. One that bronze could not read is in silver too."""
+    bronze, silver = (lake.read(table).where("error IS NOT NULL").select("path", "error") for table in (BRONZE, SILVER))
+    errors = bronze.union(silver).distinct()
+    reasons = errors.groupBy("error").agg(F.count("*").alias("photos")).orderBy(F.desc("photos"), "error").collect()
+    named = errors.orderBy("path").limit(MOST_ERRORS).collect() if reasons else []
+    return [row.asDict() for row in reasons], [row.asDict() for row in named]

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
@@ -32,7 +34,9 @@ class Album:
     def sheets(self) -> list[str]:
         """Draw the sheets of all photos that have a place, as data URIs of WebP."""
         size, order = COLUMNS * ROWS, list(self._places)
-        return [self._draw(order[start : start + size]) for start in range(0, len(order), size)]
+        # Pillow leaves Python's lock while it encodes.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(self._draw, (order[start : start + size] for start in range(0, len(order), size))))
 
     def _draw(self, photos: Sequence[int]) -> str:
         rows = -(-len(photos) // COLUMNS)

@@ -44,7 +44,7 @@ def draw_map(scores: np.ndarray, colours: Sequence[str]) -> dict[str, Any]:
     names = {name: [] for name in (*columns, "colour", "photo")}
     plot = _make_figure(x_range=Range1d(0, 1), y_range=Range1d(0, 1), name="map")
     place = {"x": {"field": "c0"}, "y": {"field": "c1"}}
-    look = {"size": 5, "line_color": None, "fill_color": {"field": "colour"}}
+    look = {"size": 5, "line_width": 0.6, "fill_color": {"field": "colour"}}
     photos = plot.scatter(**place, **look, fill_alpha=0.75, source=all_dots, name="photos")
     picked = plot.scatter(**place, **look | {"size": 8}, source=ColumnDataSource(names), name="picked")
     mark = plot.scatter(

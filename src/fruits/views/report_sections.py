@@ -14,6 +14,7 @@ from fruits.views.words import Words
 if TYPE_CHECKING:
     from fruits.report import LakeReport
 
+SPLITS = ("Training", "Test")
 EXAMPLES = 4  # photos of a label
 ENDS = 7  # photos at each end of a component
 COMPONENTS = 6  # looked at
@@ -108,10 +109,10 @@ class Photos:
 def describe_photos(data: "LakeReport", shown: Photos) -> dict[str, Any]:
     """Count photos by label and split, with examples and how many are classified right; and files by error."""
     labels: dict[str | None, dict[str, int]] = {}
-    errors_in_bronze = sum(row["photos"] for row in data.status["errors"])
     for row in data.status["photos"]:
-        counts = labels.setdefault(row["label"], {"Training": 0, "Test": 0})
-        counts[row["split"] or "Training"] = counts.get(row["split"] or "Training", 0) + row["photos"]
+        counts = labels.setdefault(row["label"], dict.fromkeys(SPLITS, 0))
+        if row["split"] is not None:  # a file that was not read may have none
+            counts[row["split"]] += row["photos"]
     rows = [
         {
             "name": shown.words.say("none") if label is None else label,
@@ -124,10 +125,10 @@ def describe_photos(data: "LakeReport", shown: Photos) -> dict[str, Any]:
     return {
         "labels": rows,
         "named": sum(label is not None for label in labels),
-        "total": sum(sum(counts.values()) for counts in labels.values()),
-        "unread": errors_in_bronze,
-        "splits": {split: sum(row[split] for row in rows) for split in ("Training", "Test")},
-        "most": max((row["Training"] + row["Test"] for row in rows), default=1),
+        "total": sum(row["photos"] for row in data.status["photos"]),
+        "unread": sum(row["photos"] for row in data.reasons),
+        "splits": {split: sum(row[split] for row in rows) for split in SPLITS},
+        "most": max((row["Training"] + row["Test"] for row in rows), default=0) or 1,
         "errors": _group_errors(data),
     }
 
@@ -191,13 +192,9 @@ def _share_right(confusion: Any, label: str | None) -> float | None:
 
 
 def _group_errors(data: "LakeReport") -> list[dict[str, Any]]:
-    """Group the files that could not be read by reason, most frequent first."""
-    files: dict[tuple[str, str], list[str]] = {}
-    for each in data.errors:
-        files.setdefault((each["table"], each["error"]), []).append(each["path"])
+    """Name the files that could not be read under their reasons."""
     groups = []
-    # A file that bronze could not read has the same error in silver, once per backbone: told once.
-    for row in sorted(data.status["errors"], key=lambda row: (-row["photos"], row["error"])):
-        named = files.get((row["table"], row["error"]), [])
-        groups.append({**row, "files": named[:MOST_FILES], "left": max(0, row["photos"] - len(named[:MOST_FILES]))})
+    for row in data.reasons:
+        files = [each["path"] for each in data.errors if each["error"] == row["error"]][:MOST_FILES]
+        groups.append({**row, "files": files, "left": row["photos"] - len(files)})
     return groups

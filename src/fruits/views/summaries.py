@@ -85,12 +85,8 @@ def show_status(result: dict[str, Any]) -> str:
 def show_report(result: dict[str, Any]) -> str:
     """Write where a page is, and what it shows."""
     left = "" if result["shown"] == result["photos"] else f", {result['shown']} of them looked at one by one"
-    return "\n".join(
-        [
-            f"page      {_count(result['photos'], 'photo')}{left}; {_bytes(result['bytes'])} ({in_words(result['seconds'])})",
-            f"next      open {_quoted(result['file'])} in a browser",
-        ]
-    )
+    what = f"{_count(result['photos'], 'photo')}{left}; {_bytes(result['bytes'])} ({in_words(result['seconds'])})"
+    return f"page      {what}\nnext      open {_quoted(result['file'])} in a browser"
 
 
 def show_forget(result: dict[str, Any]) -> str:

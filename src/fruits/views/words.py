@@ -44,7 +44,7 @@ class Words:
     def share(self, value: float | None, digits: int = 1) -> str:
         """Write a share as a percentage; a dash for none."""
         if value is None:
-            return "–"
+            return "-"
         return self.number(100 * value, digits) + self.percent
 
     @property

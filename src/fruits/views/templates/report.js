@@ -7,6 +7,9 @@
   const say = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const SHEET = 32 * 16;
   const figures = {};
+  const picking = () => at("label").value !== "";
+  // Dark fruit by night and pale fruit by day would not be seen without an edge.
+  const edge = () => (picking() ? 0.08 : 0.3);
 
   // The ink of the figures, by day and by night; printed, they are on white.
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -27,7 +30,7 @@
           if (glyph.fill_color !== undefined) glyph.fill_color = { value: curves[each.name] };
         }
         if (each.name === "mark") each.glyph.line_color = { value: ink("ink") };
-        if (each.name === "picked") each.glyph.line_color = { value: ink("ink") };
+        if (each.name === "picked" || each.name === "photos") each.glyph.setv({ line_color: { value: ink("ink") }, line_alpha: { value: each.name === "photos" ? edge() : 1 } });
       }
     }
   };
@@ -102,17 +105,17 @@
     if (photo !== null) show(photo);
     else if (pinned !== null) show(pinned);
   };
-  const chosen = (event) => at("label").value === "" ? photos.path.map((_, photo) => photo) : photos.label.flatMap((label, photo) => label === Number(at("label").value) ? [photo] : []);
+  const chosen = () => !picking() ? photos.path.map((_, photo) => photo) : photos.label.flatMap((label, photo) => label === Number(at("label").value) ? [photo] : []);
   const step = (by) => {
     const among = chosen(), now = among.indexOf(pinned);
     pin(among[now < 0 ? 0 : (now + by + among.length) % among.length]);
   };
   const pick = () => {
-    const among = chosen(), filtered = at("label").value !== "";
+    const among = chosen(), filtered = picking();
     const source = base.data_source.data, rows = { photo: filtered ? among : [] };
     for (const name of Object.keys(source)) rows[name] = rows.photo.map((photo) => source[name][photo]);
     picked.data_source.data = rows;
-    base.glyph.fill_alpha = { value: filtered ? 0.12 : 0.75 };
+    base.glyph.setv({ fill_alpha: { value: filtered ? 0.12 : 0.75 }, line_alpha: { value: edge() } });
     at("shown").textContent = say(page.words.shown, { n: numbers.format(among.length) });
     pinned = null;
     if (filtered) pin(among[0]);
@@ -146,7 +149,7 @@
     const found = (source, rows) => rows.length ? (source === base.data_source ? rows[0] : source.data.photo[rows[0]]) : null;
     const near = ([, { geometry }]) => {
       const at_top = found(picked.data_source, picked.data_source.inspected.indices);
-      const below = at("label").value === "" ? found(base.data_source, base.data_source.inspected.indices) : null;
+      const below = !picking() ? found(base.data_source, base.data_source.inspected.indices) : null;
       const photo = at_top === null ? below : at_top;
       if (Number.isFinite(geometry.sx) || photo === null) point_out(photo, geometry);
       point(photo);
