@@ -12,7 +12,7 @@ from fruits.confusion import count_confusions
 from fruits.errors import FruitsError
 from fruits.gold import PCA
 from fruits.platform.tables import Lake
-from fruits.report import PAUSE, choose_model, find_stages, gather_report
+from fruits.report import PAUSE, LakeReport, choose_model, find_stages, gather_report
 from fruits.silver import featurise_photos
 from fruits.status import TABLES
 from fruits.thumbnails import SIDE, mean_colour
@@ -20,11 +20,19 @@ from fruits.thumbnails import SIDE, mean_colour
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def test_a_report_shows_photos_scores_accuracies_and_times_and_writes_nothing(spark, first_run):
-    here, said = first_run
-    lake = Lake(spark, here.settings.lake)
+@pytest.fixture(scope="module")
+def every(spark, first_run) -> LakeReport:
+    """The report of all photos of the first run, which changed nothing there."""
+    lake = Lake(spark, first_run[0].settings.lake)
     before = [lake.version(table) for table in TABLES]
-    told = gather_report(spark, here.settings)
+    told = gather_report(spark, first_run[0].settings)
+    assert [lake.version(table) for table in TABLES] == before
+    return told
+
+
+def test_a_report_shows_photos_scores_accuracies_and_times(spark, first_run, every):
+    (here, said), told = first_run, every
+    lake = Lake(spark, here.settings.lake)
     assert (told.total, told.model) == (24, said["gold"]["model"])
     assert sorted(told.photos["path"]) == sorted(row.path for row in lake.read(BRONZE).select("path").collect())
     assert all(each.startswith(b"\xff\xd8") for each in told.photos["thumbnail"])
@@ -42,13 +50,10 @@ def test_a_report_shows_photos_scores_accuracies_and_times_and_writes_nothing(sp
     assert told.stages[0]["seconds"] is None
     assert all(0 < stage["seconds"] < 600 for stage in told.stages[1:])
     assert (told.reasons, told.errors) == ([], [])
-    assert [lake.version(table) for table in TABLES] == before
 
 
-def test_of_a_larger_lake_only_a_sample_leaves_the_workers_the_same_each_time(spark, first_run):
-    here, _ = first_run
-    every = gather_report(spark, here.settings)
-    told = gather_report(spark, here.settings, sample=5)
+def test_of_a_larger_lake_only_a_sample_leaves_the_workers_the_same_each_time(spark, first_run, every):
+    told = gather_report(spark, first_run[0].settings, sample=5)
     assert (told.total, len(told.scores)) == (24, 5)
     assert told.photos["path"][:5].tolist() == every.photos["path"][:5].tolist()
     assert told.scores.tolist() == every.scores[:5].tolist()
