@@ -90,7 +90,7 @@ def test_confusions_need_the_moments_of_just_the_photos_of_the_fit(spark, first_
 
 
 def commit(stage: str, minutes: float, rows: int | None = 10) -> tuple[str, dict]:
-    return stage, {"when": NOON + timedelta(minutes=minutes), "version": 0, "operation": "WRITE", "rows": rows}
+    return stage, {"when": NOON + timedelta(minutes=minutes), "version": 0, "rows": rows}
 
 
 def test_a_stage_is_counted_from_the_end_of_the_one_before_it():

@@ -126,7 +126,7 @@ def test_the_recommended_k_is_chosen_and_the_figures_of_the_others_are_there():
     assert re.search(r'name="k" value="3" checked>.*recommended', page)
     assert re.search(r'class="figures" data-k="3">', page)
     assert re.search(r'class="figures" data-k="6" hidden>', page)
-    assert "With k = 3: 3 of 12 Test photos in a wrong label, in 1 pairs of labels." in page
+    assert "With k = 3: 3 of 12 Test photos in a wrong label, all in one pair of labels." in page
     assert "With k = 6: 4 of 12" in page
 
 
@@ -141,7 +141,8 @@ def test_a_page_without_photos_holds_none():
     assert "image/webp" in draw_report(make_report())
     assert "image/webp" not in page
     assert 'class="p bare"' in page
-    assert "--no-photos" in page
+    assert "This page is without photos" in page
+    assert "This page is without photos" not in draw_report(make_report())
 
 
 @pytest.mark.parametrize(

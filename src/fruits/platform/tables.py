@@ -89,7 +89,7 @@ class Lake:
         return self.spark.sql(f"DESCRIBE HISTORY {self._sql_name(table)} LIMIT 1").first()["version"]
 
     def history(self, table: Table, last: int) -> list[dict[str, Any]]:
-        """List the last commits of the table: when (UTC, as written), version, operation and rows, None if not said."""
+        """List the last commits of the table, newest first: when (UTC), version and rows written, None if not said."""
         if not self.exists(table):
             return []
         commits = self.spark.sql(f"DESCRIBE HISTORY {self._sql_name(table)} LIMIT {last}")
@@ -97,14 +97,12 @@ class Lake:
         told = commits.selectExpr(
             "unix_millis(timestamp) / 1000 AS seconds",
             "version",
-            "operation",
             "operationMetrics['numOutputRows'] AS rows",
         )
         return [
             {
                 "when": datetime.fromtimestamp(row["seconds"], UTC),
                 "version": row["version"],
-                "operation": row["operation"],
                 "rows": None if row["rows"] is None else int(row["rows"]),
             }
             for row in told.collect()

@@ -84,7 +84,6 @@ def _page_data(data: "LakeReport", shown: Photos, choice: dict[str, Any], words:
             "split": [data.photos["split"].iloc[photo] for photo in shown.scored],
             "path": [data.photos["path"].iloc[photo] for photo in shown.scored],
             "place": [shown.album.place(photo) for photo in shown.scored],
-            "colour": [shown.colour(photo) for photo in shown.scored],
             "near": shown.neighbours(),
         },
         "words": {name: words.texts["map"][name] for name in ("axis", "component", "shown")},

@@ -9,7 +9,7 @@
   const figures = {};
   const picking = () => at("label").value !== "";
   // Dark fruit by night and pale fruit by day would not be seen without an edge.
-  const edge = () => (picking() ? 0.08 : 0.3);
+  const edge = () => (picking() ? 0.06 : 0.2);
 
   // The ink of the figures, by day and by night; printed, they are on white.
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -58,7 +58,7 @@
     span.setAttribute("aria-label", page.labels[photos.label[photo]]);
     if (place === null) {
       span.className = "p bare";
-      span.style.backgroundColor = photos.colour[photo];
+      span.style.backgroundColor = base.data_source.data.colour[photo];
       return span;
     }
     const inside = place % SHEET;
