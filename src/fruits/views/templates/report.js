@@ -6,7 +6,7 @@
   const numbers = new Intl.NumberFormat(page.language);
   const say = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const SHEET = 32 * 16;
-  const figures = {};
+  const figures = {}, views = {};
   const picking = () => at("label").value !== "";
   // Dark fruit by night and pale fruit by day would not be seen without an edge.
   const edge = () => (picking() ? 0.06 : 0.2);
@@ -173,15 +173,31 @@
     turn();
   };
 
-  // A printed page shows everything at once, and its figures on white.
+  // A printed page shows everything, its figures as they are on white, scaled to the paper.
   const open = [];
-  addEventListener("beforeprint", () => { for (const each of all("details:not([open])")) { each.open = true; open.push(each); } paint(); });
-  addEventListener("afterprint", () => { for (const each of open.splice(0)) each.open = false; paint(); });
+  addEventListener("beforeprint", () => {
+    for (const each of all("details:not([open])")) { each.open = true; open.push(each); }
+    document.documentElement.classList.add("paper");
+    paint();
+    for (const [name, view] of Object.entries(views)) {
+      const picture = new Image();
+      picture.alt = "";
+      picture.src = view.export("png", true).canvas.toDataURL();
+      at(`figure-${name}`).append(picture);
+    }
+  });
+  addEventListener("afterprint", () => {
+    for (const each of open.splice(0)) each.open = false;
+    for (const each of all(".chart > img")) each.remove();
+    document.documentElement.classList.remove("paper");
+    paint();
+  });
 
   const draw = async () => {
     for (const [name, item] of Object.entries(page.figures)) {
-      const views = await Bokeh.embed.embed_item(item, `figure-${name}`);
-      figures[name] = [...views.roots][0].model;
+      const drawn = await Bokeh.embed.embed_item(item, `figure-${name}`);
+      views[name] = [...drawn.roots][0];
+      figures[name] = views[name].model;
     }
     if (figures.map) start_map();
     paint();
