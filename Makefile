@@ -6,13 +6,15 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 RUN_STAMP := .venv/.ready-to-run
 UV := uv==0.13.9
+AXE_VERSION := 4.14.1
+AXE := .venv/browser/node_modules/axe-core/axe.min.js
 
 IMAGES ?=
 LAKE ?= lake
 WEIGHTS ?=
 RUN_ARGS ?=
 
-.PHONY: help setup java run test test-fast lint requirements clean
+.PHONY: help setup java run test test-fast test-browser lint requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,12 +51,25 @@ endef
 
 test: java $(STAMP) lint ## every test, those on Spark twice: on classic Spark and on Spark Connect
 	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m spark; spark=$$?; \
-	echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark)' && [ $$spark = 0 ],\
+	echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or browser)' && [ $$spark = 0 ],\
 	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark; spark=$$?; \
-	echo "in processes of their own:"; $(BIN)/pytest -m 'slow and not spark' && [ $$spark = 0 ])
+	echo "in processes of their own:"; $(BIN)/pytest -m 'slow and not (spark or browser)' && [ $$spark = 0 ])
 
 test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
-	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark)',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
+	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or browser)',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
+
+# Chromium comes from Debian where this is root on Debian; elsewhere a person installs it.
+CHROMIUM = $$(command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable)
+$(AXE):
+	@missing=; [ -n "$(CHROMIUM)" ] || missing=chromium; command -v npm > /dev/null || missing="$$missing npm"; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing > /dev/null; missing=; fi; \
+	[ -z "$$missing" ] || { echo "the tests of pages need $$missing; install what is missing (Debian: apt install$$missing) and run make test-browser again" >&2; exit 1; }
+	npm install --silent --no-save --no-audit --no-fund --prefix .venv/browser axe-core@$(AXE_VERSION)
+	@touch $@
+
+test-browser: $(STAMP) $(AXE) ## tests of the pages people look at, in Chromium; installs it on Debian
+	$(BIN)/pytest -m browser
 
 lint: $(STAMP) ## ruff: style and formatting
 	$(BIN)/ruff check .

@@ -15,7 +15,16 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 HEADER = "# Databricks notebook source"
 STEPS = {"bronze", "silver", "accumulate", "gold", "compare", "forget", "status", "pending"}
-WORKER_FILES = ("silver.py", "accumulate.py", "gold.py", "compare.py", "vision/decode.py", "vision/backbone.py")
+WORKER_FILES = (
+    "silver.py",
+    "accumulate.py",
+    "gold.py",
+    "compare.py",
+    "confusion.py",
+    "thumbnails.py",
+    "vision/decode.py",
+    "vision/backbone.py",
+)
 
 FORBIDDEN = {
     "sparkContext": "serverless and Connect have none",
@@ -179,6 +188,9 @@ def test_every_function_that_runs_in_workers_lives_in_a_file_watched_above():
         ("fruits.vision.decode", "pyspark mlflow tensorflow"),
         ("fruits.gold", "mlflow tensorflow keras matplotlib sklearn"),
         ("fruits.status", "mlflow tensorflow keras matplotlib"),
+        ("fruits.report", "mlflow tensorflow keras matplotlib bokeh jinja2"),
+        ("fruits.views.report", "pyspark mlflow matplotlib bokeh jinja2"),
+        ("fruits.cli_views", "pyspark mlflow pandas numpy bokeh jinja2 PIL"),
         ("fruits.cli_databricks", "databricks requests pyspark mlflow pandas numpy"),
         ("fruits.platform.databricks_upload", "databricks requests pyspark mlflow pandas numpy"),
         ("fruits.platform.databricks_jobs", "databricks requests pyspark mlflow"),

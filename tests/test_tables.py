@@ -1,6 +1,7 @@
 """Where a lake may be, and what each reading and writing of it does, in folders of any name, URIs and schemas."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,17 @@ def test_an_older_version_and_the_changes_since_can_be_read(lake):
         ("update_postimage", "fig", 20),
         ("update_preimage", "fig", 2),
     ]
+
+
+def test_the_history_of_a_table_says_when_how_many_rows_were_written_newest_first(lake):
+    assert lake.history(FRUIT, 5) == []
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    put(lake, ("apple", 1), ("fig", 2))
+    put(lake, ("lime", 3))
+    newest, oldest = lake.history(FRUIT, 5)
+    assert [(each["version"], each["rows"]) for each in (newest, oldest)] == [(1, 1), (0, 2)]
+    assert before < oldest["when"] <= newest["when"] <= datetime.now(UTC) + timedelta(seconds=1)
+    assert [each["version"] for each in lake.history(FRUIT, 1)] == [1]
 
 
 def test_erased_history_leaves_the_rows_and_only_the_files_they_need(lake, tmp_path):

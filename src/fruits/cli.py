@@ -17,11 +17,12 @@ import fruits
 from fruits.cli_command import Command, add_commands
 from fruits.cli_databricks import DATABRICKS
 from fruits.cli_emr import EMR
+from fruits.cli_views import add_report, write_report
 from fruits.errors import FruitsError, SettingError
 from fruits.platform.parameters import Parser, parse
 from fruits.platform.progress import in_words, report
 from fruits.settings import Settings
-from fruits.views.summaries import show_forget, show_run, show_status
+from fruits.views.summaries import show_forget, show_report, show_run, show_status
 
 STEPS = ("bronze", "silver", "gold", "compare")
 
@@ -214,6 +215,15 @@ COMMANDS = {
         _status,
         show_status,
         ("lake", "experiment", "tracking"),
+    ),
+    "report": Command(
+        "a page to look at, about a lake",
+        "photos, components, confusions and times in one HTML file that needs no network",
+        "fruits report --lake ./lake --to report.html --language fr",
+        lambda arguments: write_report(arguments, _open),
+        show_report,
+        ("lake", "experiment", "tracking"),
+        add_report,
     ),
     "forget": Command(
         "erase photos from every table",

@@ -46,6 +46,7 @@ def describe_lake(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     versions = {table: lake.version(table) for table in TABLES}
     if set(versions.values()) == {None}:
         raise _no_tables(settings.lake)
+    opened = tracking.start_opening(settings, create=False)
     # One pass over each of the large tables; what is shown of it is summed up here.
     bronze = _count(lake, BRONZE, "split", "label", "error")
     silver = _count(lake, SILVER, "backbone", "error")
@@ -58,7 +59,7 @@ def describe_lake(spark: SparkSession, settings: Settings) -> dict[str, Any]:
             continue
         rows = sum(row["photos"] for row in counted[table]) if table in counted else lake.read(table).count()
         tables[table.name] = {"version": version, "rows": rows}
-    store = tracking.open_tracking(settings, create=False)
+    store = opened()
     return {
         "lake": lake.location,
         "tables": tables,

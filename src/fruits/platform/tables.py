@@ -5,7 +5,9 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -85,6 +87,26 @@ class Lake:
         if self._is_folder:
             return max(int(commit.stem) for commit in self._commits(table))
         return self.spark.sql(f"DESCRIBE HISTORY {self._sql_name(table)} LIMIT 1").first()["version"]
+
+    def history(self, table: Table, last: int) -> list[dict[str, Any]]:
+        """List the last commits of the table, newest first: when (UTC), version and rows written, None if not said."""
+        if not self.exists(table):
+            return []
+        commits = self.spark.sql(f"DESCRIBE HISTORY {self._sql_name(table)} LIMIT {last}")
+        # As a number: a timestamp would be turned into the time zone of whoever collects it.
+        told = commits.selectExpr(
+            "unix_millis(timestamp) / 1000 AS seconds",
+            "version",
+            "operationMetrics['numOutputRows'] AS rows",
+        )
+        return [
+            {
+                "when": datetime.fromtimestamp(row["seconds"], UTC),
+                "version": row["version"],
+                "rows": None if row["rows"] is None else int(row["rows"]),
+            }
+            for row in told.collect()
+        ]
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """Read a table, as it is or as it was at a version."""

@@ -108,16 +108,20 @@ def open_tracking(settings: Settings, create: bool = True) -> Tracking | None:
         return None
 
 
-def start_opening(settings: Settings) -> Callable[[], Tracking | None]:
+def start_opening(settings: Settings, create: bool = True) -> Callable[[], Tracking | None]:
     """Open the store while this thread goes on: MLflow, and what records a fit, take seconds to import.
+
+    Args:
+        settings: tracking, lake and experiment are read.
+        create: as for open_tracking; without, nothing will be recorded either.
 
     Returns:
         A function that waits for the store and gives it.
     """
 
     def open_and_import() -> Tracking | None:
-        store = open_tracking(settings)
-        if store is not None:
+        store = open_tracking(settings, create)
+        if store is not None and create:
             import matplotlib.figure  # noqa: F401
             import sklearn.decomposition  # noqa: F401
         return store

@@ -44,7 +44,8 @@ def show_run(result: dict[str, Any]) -> str:
         if step["promoted"]:
             versions = ", ".join(f"{kind} version {version}" for kind, version in step["promoted"].items())
             lines.append(f"champion  {versions}")
-    lines.append(f"next      fruits status --lake {_quoted(result['lake'])}")
+    lines.append(f"next      fruits report --lake {_quoted(result['lake'])}")
+    lines.append(f"          fruits status --lake {_quoted(result['lake'])}")
     return "\n".join(lines)
 
 
@@ -79,6 +80,13 @@ def show_status(result: dict[str, Any]) -> str:
     ]
     parts.append(_table(["run", "status", "k", "variance", "recommended k", "model"], runs))
     return "\n\n".join(part for part in parts if part)
+
+
+def show_report(result: dict[str, Any]) -> str:
+    """Write where a page is, and what it shows."""
+    left = "" if result["shown"] == result["photos"] else f", {result['shown']} of them looked at one by one"
+    what = f"{_count(result['photos'], 'photo')}{left}; {_bytes(result['bytes'])} ({in_words(result['seconds'])})"
+    return f"page      {what}\nnext      open {_quoted(result['file'])} in a browser"
 
 
 def show_forget(result: dict[str, Any]) -> str:
