@@ -24,6 +24,16 @@ TAG = "project"  # every thing made here carries it, with the name of its stack
 CONNECT_TIMEOUT, READ_TIMEOUT = 5, 60  # seconds
 ATTEMPTS = 8  # of a call that was throttled or lost, with longer and longer pauses
 
+THROTTLED = {
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+}
 WAYS_OUT = {
     "AccessDenied": "this login may not do it; ask an administrator of the account for the right",
     "AccessDeniedException": "this login may not do it; ask an administrator of the account for the right",
@@ -33,6 +43,7 @@ WAYS_OUT = {
     "InvalidClientTokenId": "AWS does not know these keys; log in anew (`aws configure`)",
     "UnrecognizedClientException": "AWS does not know these keys; log in anew (`aws configure`)",
     "InvalidAccessKeyId": "AWS does not know these keys; log in anew (`aws configure`)",
+    "ServiceQuotaExceededException": "run it again later, smaller, or have the account's quota raised (Service Quotas)",
     "SignatureDoesNotMatch": "AWS does not know these keys; log in anew (`aws configure`)",
 }
 
@@ -49,14 +60,14 @@ class Aws:
     session: "boto3.Session"
     region: str
 
-    def client(self, service: str) -> "BaseClient":
-        """Give a client that tries a throttled or lost call again."""
+    def client(self, service: str, attempts: int = ATTEMPTS) -> "BaseClient":
+        """Give a client that tries a throttled or lost call again; once is for what must not be done twice."""
         from botocore.config import Config
 
         config = Config(
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             user_agent_extra=f"fruits/{fruits.__version__}",
         )
         return self.session.client(service, region_name=self.region, config=config)
@@ -156,6 +167,14 @@ def explain(error: Exception) -> str:
 def error_code(error: Exception) -> str:
     """Give AWS' code of an error, '' for one of another kind."""
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same request may be answered a little later: it was throttled, or lost, or AWS has a fault."""
+    from botocore.exceptions import ConnectionError, HTTPClientError
+
+    status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return isinstance(error, ConnectionError | HTTPClientError) or error_code(error) in THROTTLED or status >= 500
 
 
 def find_stack(aws: Aws, name: str = STACK) -> Stack:
