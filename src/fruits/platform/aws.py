@@ -6,7 +6,7 @@ done inside functions; nothing here needs Spark or MLflow.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,22 +55,27 @@ class Aws:
     Attributes:
         session: boto3's; its clients come from `client`.
         region: eu-west-3, …
+        clients: those that were made already, each of which takes a tenth of a second.
     """
 
     session: "boto3.Session"
     region: str
+    clients: dict[tuple[str, int], "BaseClient"] = field(default_factory=dict, repr=False, compare=False)
 
     def client(self, service: str, attempts: int = ATTEMPTS) -> "BaseClient":
         """Give a client that tries a throttled or lost call again; once is for what must not be done twice."""
         from botocore.config import Config
 
+        if (service, attempts) in self.clients:
+            return self.clients[service, attempts]
         config = Config(
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
             retries={"mode": "standard", "total_max_attempts": attempts},
             user_agent_extra=f"fruits/{fruits.__version__}",
         )
-        return self.session.client(service, region_name=self.region, config=config)
+        made = self.clients[service, attempts] = self.session.client(service, region_name=self.region, config=config)
+        return made
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ def explain(error: Exception) -> str:
     from botocore.exceptions import ConnectionError, EndpointConnectionError, HTTPClientError
 
     if code := error_code(error):
-        said = str(getattr(error, "response", {}).get("Error", {}).get("Message") or "").strip()
+        said = str(_response(error).get("Error", {}).get("Message") or "").strip()
         operation = getattr(error, "operation_name", "AWS")
         way_out = WAYS_OUT.get(code)
         return f"{operation}: {' '.join(said.split())[:300].rstrip('.') or code}" + (f"; {way_out}" if way_out else "")
@@ -166,14 +171,18 @@ def explain(error: Exception) -> str:
 
 def error_code(error: Exception) -> str:
     """Give AWS' code of an error, '' for one of another kind."""
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    return str(_response(error).get("Error", {}).get("Code", ""))
+
+
+def _response(error: Exception) -> dict[str, Any]:
+    return getattr(error, "response", None) or {}  # an answer that never came is None
 
 
 def is_passing(error: Exception) -> bool:
     """Whether the same request may be answered a little later: it was throttled, or lost, or AWS has a fault."""
     from botocore.exceptions import ConnectionError, HTTPClientError
 
-    status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return isinstance(error, ConnectionError | HTTPClientError) or error_code(error) in THROTTLED or status >= 500
 
 

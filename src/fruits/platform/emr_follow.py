@@ -1,5 +1,6 @@
 """Runs of a stack, wherever they run: found, followed to their end, stopped, and why one failed."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -37,14 +38,13 @@ def look_at(aws: "Aws", stack: "Stack", run_id: str) -> Run:
     Raises:
         FruitsError: there is none of this id, or it is not the stack's.
     """
-    from botocore.exceptions import ClientError, ParamValidationError
+    from botocore.exceptions import ClientError
 
     try:
         if is_cluster(run_id):
             return emr_clusters.look_at_cluster(aws, stack, run_id)
-        return emr_serverless.look_at_job_run(aws, stack, run_id)
-    except ParamValidationError:
-        pass
+        if stack.application_id and re.fullmatch("[0-9a-z]{1,64}", run_id):
+            return emr_serverless.look_at_job_run(aws, stack, run_id)
     except ClientError as error:
         if error_code(error) not in ("ResourceNotFoundException", "ValidationException", "InvalidRequestException"):
             raise
