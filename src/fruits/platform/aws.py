@@ -123,14 +123,17 @@ def open_aws(region: str | None = None, profile: str | None = None, outside_eu: 
     """
     try:
         import boto3
+        import botocore.session
         from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
     except ModuleNotFoundError:
         raise FruitsError("boto3 is not installed here; pip install 'fruits[emr]'") from None
     try:
         session = boto3.Session(profile_name=profile, region_name=region)
-    except ProfileNotFound:
-        there = ", ".join(boto3.Session().available_profiles) or "none"
-        raise SettingError(f"profile={profile!r} is not among the AWS profiles of this user ({there})") from None
+    except ProfileNotFound as error:
+        there = ", ".join(botocore.session.Session().available_profiles) or "none"  # boto3's fails on AWS_PROFILE again
+        raise SettingError(
+            f"profile={error.kwargs['profile']!r} is not among the AWS profiles of this user ({there})"
+        ) from None
     check_region(session.region_name, outside_eu)
     if session.get_credentials() is None:
         raise SettingError("no AWS login is configured; run `aws configure` or `aws sso login`, or give --profile NAME")

@@ -150,7 +150,7 @@ def _read(stack: "Stack", found: dict[str, Any], step: dict[str, Any] | None) ->
         is_over=state in OVER,
         # In a list there is no step to look at.
         is_fine=step_state == "COMPLETED" if step else change.get("Code") == "ALL_STEPS_COMPLETED",
-        reason=" ".join(" ".join(dict.fromkeys(each.strip().rstrip(".") for each in said if each)).split()),
+        reason=". ".join(dict.fromkeys(" ".join(each.split()).rstrip(".") for each in said if each)),
         code=change.get("Code", ""),
         created=status["Timeline"]["CreationDateTime"],
         ended=status["Timeline"].get("EndDateTime"),

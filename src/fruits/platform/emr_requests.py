@@ -168,8 +168,6 @@ def ask_serverless(stack: Stack, release: Release, order: Order) -> dict[str, An
 def ask_cluster(stack: Stack, release: Release, order: Order, region: str) -> dict[str, Any]:
     """Make the request RunJobFlow: a cluster that does one step and ends itself."""
     _need(stack, service_role="ServiceRole", instance_profile="InstanceProfile", subnet_id="SubnetId")
-    folder = release_uri(stack.bucket, release.version)
-    checksum = release.files[f"wheelhouse-{order.architecture}.tar.gz"]["sha256"]
     request = {
         "Name": order.name,
         "ReleaseLabel": order.release_label,
@@ -196,12 +194,7 @@ def ask_cluster(stack: Stack, release: Release, order: Order, region: str) -> di
             }
         },
         "AutoTerminationPolicy": {"IdleTimeout": IDLE},
-        "BootstrapActions": [
-            {
-                "Name": "python",
-                "ScriptBootstrapAction": {"Path": f"{folder}/{BOOTSTRAP}", "Args": [folder, checksum]},
-            }
-        ],
+        "BootstrapActions": [_bootstrap(stack, release, order)],
         "Configurations": [
             {"Classification": "delta-defaults", "Properties": {"delta.enabled": "true"}},
             {"Classification": "spark-defaults", "Properties": SPARK | ON_NODES},
@@ -215,6 +208,15 @@ def ask_cluster(stack: Stack, release: Release, order: Order, region: str) -> di
     }
     # Encryption of disks and IMDSv2, where the stack has them.
     return request | ({"SecurityConfiguration": stack.security_configuration} if stack.security_configuration else {})
+
+
+def _bootstrap(stack: Stack, release: Release, order: Order) -> dict[str, Any]:
+    folder = release_uri(stack.bucket, release.version)
+    checksum = release.files[f"wheelhouse-{order.architecture}.tar.gz"]["sha256"]
+    return {
+        "Name": "python",
+        "ScriptBootstrapAction": {"Path": f"{folder}/{BOOTSTRAP}", "Args": [folder, checksum]},
+    }
 
 
 def _step(stack: Stack, release: Release, order: Order) -> dict[str, Any]:
