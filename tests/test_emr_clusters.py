@@ -204,11 +204,31 @@ def test_started_again_it_follows_the_cluster_on_the_same_lake(emr, type_emr):
     status, _, err = type_emr("run", "--cluster")
     assert status == 1
     assert "run j-1 goes on and costs money, follow it with `fruits emr run --follow j-1`" in err
-    emr.clusters["j-1"]["states"] = GOOD[2:]
+    emr.clusters["j-1"]["states"] = [GOOD[2]] * 3 + GOOD[3:]
     status, out, err = type_emr("run")  # on Serverless, had there not been this one
     assert (status, len(emr.clusters), emr.jobs) == (0, 1, {})
     assert "run: j-1 (cluster) is under way already, none is started" in err
     assert out.startswith("run j-1  terminated, step completed")
+
+
+def test_a_cluster_that_is_ending_is_no_run_to_follow(emr, type_emr):
+    emr.states = GOOD[:]
+    emr.on_look = lambda looks: (_ for _ in ()).throw(KeyboardInterrupt) if looks == 5 else None
+    assert type_emr("run", "--cluster")[0] == 1
+    emr.clusters["j-1"]["states"] = [GOOD[3]] * 4 + GOOD[4:]
+    emr.states = ["SUCCESS"]
+    status, out, err = type_emr("run")
+    assert (status, out.split()[1]) == (0, "00run1")
+    assert "run: j-1 on the same tables is about to end, waiting for that" in err
+
+
+def test_a_cluster_that_ends_while_it_is_looked_for_is_no_run_to_follow(emr, type_emr):
+    emr.states = GOOD[2:]
+    emr.on_look = lambda looks: (_ for _ in ()).throw(KeyboardInterrupt) if looks == 2 else None
+    assert type_emr("run", "--cluster")[0] == 1
+    emr.clusters["j-1"]["states"] = GOOD[3:]
+    emr.states = ["SUCCESS"]
+    assert type_emr("run")[1].split()[1] == "00run1"
 
 
 def test_clusters_of_others_are_neither_listed_nor_stopped(emr, type_emr):

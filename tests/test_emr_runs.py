@@ -8,6 +8,8 @@ import pytest
 from aws import account as account
 from aws import aws_login as aws_login
 from aws import type_emr as type_emr
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from emr_server import APPLICATION, BUCKET, RELEASE, START, Fault, deploy, publish, put, remove
 from emr_server import emr as emr
 
@@ -159,11 +161,26 @@ def test_logs_that_come_late_are_waited_for(emr, type_emr, monkeypatch):
 
     monkeypatch.setattr(emr_follow.time, "sleep", sleep)
     assert "cause     ValueError: it is late" in type_emr("run")[1]
-    # One that was there before the end may lack the last words.
-    emr.now = START * 2
-    started = emr.now
-    type_emr("run")
-    assert emr.now - started >= sum(emr_follow.LOGS_COME)
+
+
+def test_logs_of_before_the_last_minute_may_lack_the_last_words(emr, type_emr):
+    emr.states = ["FAILED"]
+    for job, now, waited in (("00run1", START, 0), ("00run2", 2 * START, sum(emr_follow.LOGS_COME))):
+        put(f"{LOGS}/stderr".replace("00run1", job), b"WARN early")
+        emr.now = now
+        assert "cause     WARN early" in type_emr("run")[1]
+        assert emr.now - now == waited
+
+
+def test_a_run_that_is_ending_is_waited_for_before_another_starts(emr, type_emr):
+    emr.states = ["RUNNING"]
+    emr.on_look = press_at(2)
+    type_emr("run", "--stop-on-interrupt")
+    emr.jobs["00run1"]["states"] = ["CANCELLING", "CANCELLING", "CANCELLED"]
+    emr.states = ["SUCCESS"]
+    status, out, err = type_emr("run")
+    assert (status, out.split()[1]) == (0, "00run2")
+    assert "run: 00run1 on the same tables is about to end, waiting for that\n" in err
 
 
 def test_a_lost_connection_and_throttling_are_waited_for(emr, type_emr):
@@ -237,6 +254,17 @@ def test_ctrl_c_stops_the_run_where_it_is_to(emr, type_emr, monkeypatch, words, 
         assert emr.jobs["00run1"]["states"][0] == "CANCELLED"
 
 
+def test_ctrl_c_while_logs_are_waited_for_stops_nothing(emr, type_emr, monkeypatch):
+    def sleep(seconds: float) -> None:
+        if emr.jobs["00run1"]["states"] == ["SUCCESS"]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(emr_follow.time, "sleep", sleep)
+    status, _, err = type_emr("run", "--stop-on-interrupt")
+    assert (status, "goes on" in err) == (1, False)
+    assert emr.jobs["00run1"]["states"] == ["SUCCESS"]
+
+
 def test_ctrl_c_while_a_run_is_asked_for_says_where_to_look(emr, type_emr, monkeypatch):
     def press(**asked):
         raise KeyboardInterrupt
@@ -281,6 +309,18 @@ def test_what_cannot_be_started_is_one_line_and_costs_nothing(emr, type_emr, wor
     code, out, err = type_emr("run", *words)
     assert (code, out, emr.jobs, emr.clusters) == (status, "", {}, {})
     assert re.fullmatch(rf"fruits: {re.escape(says)}.*\n", err)
+
+
+def test_a_bucket_of_somebody_else_is_told(emr, type_emr, monkeypatch):
+    def refuse(client, operation, asked, call=BaseClient._make_api_call):
+        if operation == "ListObjectsV2":
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, operation)
+        return call(client, operation, asked)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", refuse)
+    status, _, err = type_emr("run", "--images", "s3://theirs/photos")
+    assert (status, emr.jobs) == (1, {})
+    assert err == "fruits: bucket 'theirs' is not open to this login (AccessDenied); it is another's, or elsewhere\n"
 
 
 def test_without_a_login_it_says_how_to_get_one(emr, type_emr, monkeypatch):
@@ -403,6 +443,17 @@ def test_stop_waits_until_nothing_is_left(emr, type_emr):
     assert type_emr("stop", "00run1")[0] == 0  # over already
     assert type_emr("stop", "00run1", "--all")[0] == 2
     assert type_emr("stop", "00nobody")[0] == 1
+
+
+def test_a_run_that_may_not_be_stopped_is_said_to_go_on(emr, type_emr):
+    emr.states = ["RUNNING"]
+    emr.on_look = press_at(2)
+    emr.faults.append(Fault("CancelJobRun", 403, "AccessDeniedException", "No."))
+    status, _, err = type_emr("run", "--stop-on-interrupt")
+    assert status == 1
+    assert err.splitlines()[-1].startswith(
+        "fruits: run 00run1 could not be stopped and goes on (CancelJobRun: No; this l"
+    )
 
 
 def test_ctrl_c_while_stopping_says_where_to_look(emr, type_emr):

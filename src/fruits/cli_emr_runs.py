@@ -81,15 +81,16 @@ def _follow(aws: "Aws", stack: "Stack", run_id: str, stop_on_interrupt: bool) ->
     from fruits.platform.emr_follow import describe_end, follow
 
     try:
-        return describe_end(aws, follow(aws, stack, run_id))
+        run = follow(aws, stack, run_id)
     except KeyboardInterrupt:
         if not stop_on_interrupt and not _is_to_stop(run_id):
             raise FruitsError(
                 f"no longer following; run {run_id} goes on and costs money, "
                 f"follow it with `fruits emr run --follow {run_id}`, stop it with `fruits emr stop {run_id}`"
             ) from None
-    _stop_all(aws, stack, [run_id])
-    raise FruitsError(f"run {run_id} was stopped; `fruits emr run` again continues where it was")
+        _stop_all(aws, stack, [run_id])
+        raise FruitsError(f"run {run_id} was stopped; `fruits emr run` again continues where it was") from None
+    return describe_end(aws, run)
 
 
 def _is_to_stop(run_id: str) -> bool:

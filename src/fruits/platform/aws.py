@@ -60,22 +60,27 @@ class Aws:
 
     session: "boto3.Session"
     region: str
-    clients: dict[tuple[str, int], "BaseClient"] = field(default_factory=dict, repr=False, compare=False)
+    clients: dict[tuple[str, int, int], "BaseClient"] = field(default_factory=dict, repr=False, compare=False)
 
-    def client(self, service: str, attempts: int = ATTEMPTS) -> "BaseClient":
-        """Give a client that tries a throttled or lost call again; once is for what must not be done twice."""
+    def client(self, service: str, connections: int = 10, attempts: int = ATTEMPTS) -> "BaseClient":
+        """Give a client that tries a throttled or lost call again; so many calls may be under way at once.
+
+        A single attempt is for what must not be done twice.
+        """
         from botocore.config import Config
 
-        if (service, attempts) in self.clients:
-            return self.clients[service, attempts]
+        key = (service, connections, attempts)
+        if key in self.clients:
+            return self.clients[key]
         config = Config(
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
+            max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": attempts},
             user_agent_extra=f"fruits/{fruits.__version__}",
         )
-        made = self.clients[service, attempts] = self.session.client(service, region_name=self.region, config=config)
-        return made
+        self.clients[key] = self.session.client(service, region_name=self.region, config=config)
+        return self.clients[key]
 
 
 @dataclass(frozen=True)

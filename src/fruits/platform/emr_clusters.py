@@ -4,6 +4,8 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fruits.errors import FruitsError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 OVER = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 ACTIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING")
+LISTED = 1000  # clusters of the whole account among which ours are looked for, newest first
 ATTEMPTS = 5  # to make a cluster, or to make sure of its end
 PAUSE = 5  # seconds before the second of them
 
@@ -55,25 +58,17 @@ def look_at_cluster(aws: "Aws", stack: "Stack", cluster: str) -> Run:
         )
     steps = client.list_steps(ClusterId=cluster)["Steps"]
     run = _read(stack, found, steps[0] if steps else None)
-    if not run.is_over:
-        return run
-    return Run(**{**vars(run), "used": _measure(client, cluster)})
+    return replace(run, used=_measure(client, cluster)) if run.is_over else run
 
 
 def list_clusters(aws: "Aws", stack: "Stack", n: int, states: tuple[str, ...] = ()) -> list[Run]:
     """List the newest n clusters that were made for a run of this stack, and that of its notebooks."""
     ours = re.compile(rf"{re.escape(stack.name)}-run-\d{{8}}-\d{{6}}-[0-9a-f]{{6}}")
-    pages = (
-        aws.client("emr").get_paginator("list_clusters").paginate(**({"ClusterStates": list(states)} if states else {}))
-    )
-    runs: list[Run] = []
-    for page in pages:
-        for each in page["Clusters"]:
-            if ours.fullmatch(each["Name"]) or each["Id"] == stack.cluster_id:
-                runs.append(_read(stack, each, None))
-        if len(runs) >= n:
-            break
-    return runs[:n]
+    pages = aws.client("emr").get_paginator("list_clusters")
+    asked = ({"ClusterStates": list(states)} if states else {}) | {"PaginationConfig": {"MaxItems": LISTED}}
+    found = (each for page in pages.paginate(**asked) for each in page["Clusters"])
+    mine = (each for each in found if ours.fullmatch(each["Name"]) or each["Id"] == stack.cluster_id)
+    return [_read(stack, each, None) for each in islice(mine, n)]
 
 
 def end_cluster(aws: "Aws", cluster: str) -> None:
@@ -150,6 +145,7 @@ def _read(stack: "Stack", found: dict[str, Any], step: dict[str, Any] | None) ->
         is_over=state in OVER,
         # In a list there is no step to look at.
         is_fine=step_state == "COMPLETED" if step else change.get("Code") == "ALL_STEPS_COMPLETED",
+        is_ending=state == "TERMINATING",
         reason=". ".join(dict.fromkeys(" ".join(each.split()).rstrip(".") for each in said if each)),
         code=change.get("Code", ""),
         created=status["Timeline"]["CreationDateTime"],

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 PAUSE, LONG_PAUSE = 5, 30  # seconds between two looks, from the first after news to all that follow nothing new
 SIGN_OF_LIFE = 60  # seconds after which a run without news is said to go on
 LOST = 1800  # seconds without an answer after which following ends
-LOGS_COME = (0, 15, 30, 60)  # seconds to wait for the logs of a run that is over
+LOGS_COME = (0, 15, 30)  # seconds to wait for the logs of a run that is over
+LAST_WORDS = 60  # seconds before its end, from which on what a driver wrote tells why
 ACTIVE_AT_MOST = 50  # more runs at once than a stack has
 WAYS_OUT = {
     "BOOTSTRAP_FAILURE": "a node could not install the release; publish it whole (`fruits emr publish`) and run again",
@@ -65,8 +66,8 @@ def list_active(aws: "Aws", stack: "Stack") -> list[Run]:
     if stack.application_id:
         jobs = emr_serverless.list_job_runs(aws, stack, ACTIVE_AT_MOST, emr_serverless.ACTIVE)
     clusters = emr_clusters.list_clusters(aws, stack, ACTIVE_AT_MOST, emr_clusters.ACTIVE)
-    found = [run for run in [*jobs, *clusters] if run.id != stack.cluster_id]
-    return [look_at(aws, stack, run.id) for run in found]
+    looks = (look_at(aws, stack, run.id) for run in [*jobs, *clusters] if run.id != stack.cluster_id)
+    return [run for run in looks if not run.is_over]  # one may have ended since it was listed
 
 
 def follow(aws: "Aws", stack: "Stack", run_id: str) -> Run:
@@ -86,15 +87,24 @@ def follow(aws: "Aws", stack: "Stack", run_id: str) -> Run:
 
 
 def stop(aws: "Aws", stack: "Stack", run_id: str) -> Run:
-    """Stop a run and wait until nothing of it is left; one that is over stays as it is."""
+    """Stop a run and wait until nothing of it is left; one that is over stays as it is.
+
+    Raises:
+        FruitsError: AWS refuses.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
     run = look_at(aws, stack, run_id)
     if run.is_over:
         return run
     report(f"stop: {run_id} ({run.kind}) is to end")
-    if is_cluster(run_id):
-        emr_clusters.end_cluster(aws, run_id)
-    else:
-        emr_serverless.cancel_job_run(aws, stack, run_id)
+    try:
+        if is_cluster(run_id):
+            emr_clusters.end_cluster(aws, run_id)
+        else:
+            emr_serverless.cancel_job_run(aws, stack, run_id)
+    except (BotoCoreError, ClientError) as error:
+        raise FruitsError(f"run {run_id} could not be stopped and goes on ({explain(error)})") from None
     return follow(aws, stack, run_id)
 
 
@@ -181,10 +191,18 @@ def _wait_for_logs(aws: "Aws", run: Run) -> "dict[str, Log]":
         except (BotoCoreError, ClientError) as error:
             report(f"run: its logs cannot be read ({explain(error)})")
             break
-        log = logs.get("stdout" if run.is_fine else "stderr")
-        if log and run.ended and log.written >= run.ended:
+        if _are_complete(run, logs):
             break
     return logs
+
+
+def _are_complete(run: Run, logs: "dict[str, Log]") -> bool:
+    """Whether the end of a run is in its logs; Serverless also shows how far they were a minute ago."""
+    if run.is_fine:
+        return "stdout" in logs
+    if "stderr" not in logs or is_cluster(run.id) or run.ended is None:
+        return "stderr" in logs
+    return logs["stderr"].written.timestamp() >= run.ended.timestamp() - LAST_WORDS
 
 
 def _explain_failure(run: Run, cause: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Run:
         state: a word or two.
         is_over: nothing of it is left to run or to pay for.
         is_fine: it has done what it was to do.
+        is_ending: it works no more, or was told not to, and is not over yet.
         reason: what AWS says of the state; '' for nothing.
         code: AWS' code of the reason, of a cluster that failed.
         created: when it was asked for.
@@ -37,6 +38,7 @@ class Run:
     state: str
     is_over: bool
     is_fine: bool
+    is_ending: bool
     created: datetime
     logs: str
     reason: str = ""
@@ -90,6 +92,7 @@ def _read(stack: "Stack", found: dict[str, Any], arguments: tuple[str, ...] = ()
         state=state.lower(),
         is_over=state in OVER,
         is_fine=state == "SUCCESS",
+        is_ending=state == "CANCELLING",
         reason=" ".join(found.get("stateDetails", "").split()),
         created=found["createdAt"],
         ended=(found.get("endedAt") or found["updatedAt"]) if state in OVER else None,

@@ -10,8 +10,9 @@ from fruits.errors import FruitsError
 from fruits.platform import emr_clusters, emr_serverless
 from fruits.platform.aws import Stack
 from fruits.platform.emr_checks import check_photos, example_release, read_release, value_of, write_arguments
-from fruits.platform.emr_follow import list_active
+from fruits.platform.emr_follow import follow, list_active
 from fruits.platform.emr_requests import MACHINES, RELEASE_LABELS, Order, Release, ask_cluster, ask_serverless
+from fruits.platform.emr_serverless import Run
 from fruits.platform.progress import report
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def find_or_start(aws: "Aws", stack: Stack, wish: Wish) -> str:
     """
     wanted = write_arguments(wish.step, wish.given, stack.bucket)
     lake = value_of(wanted, "lake")
-    # Delta on S3 is safe with one writing driver per table.
-    if active := next((run for run in list_active(aws, stack) if value_of(run.arguments, "lake") == lake), None):
+    if active := _find_writer(aws, stack, lake):
         if list(active.arguments) != wanted and (wish.given or wish.step != "run"):
             raise FruitsError(
                 f"run {active.id} is at work on {lake} with other settings; "
@@ -78,6 +78,16 @@ def find_or_start(aws: "Aws", stack: Stack, wish: Wish) -> str:
         ) from None
     report(f"run: {run_id} ({order.name}) is started")
     return run_id
+
+
+def _find_writer(aws: "Aws", stack: Stack, lake: str) -> Run | None:
+    """Give the run that writes the tables of a lake: Delta on S3 is safe with one driver at a time."""
+    while found := [run for run in list_active(aws, stack) if value_of(run.arguments, "lake") == lake]:
+        if not found[0].is_ending:
+            return found[0]
+        report(f"run: {found[0].id} on the same tables is about to end, waiting for that")
+        follow(aws, stack, found[0].id)
+    return None
 
 
 def plan(aws: "Aws", stack: Stack, wish: Wish) -> list[dict[str, Any]]:
