@@ -70,7 +70,8 @@ class Emr:
         states: what a new run goes through, a state per look; the last one stays. The state of a cluster may be a pair
             with that of its step.
         faults: what goes wrong.
-        keeps_policy: whether AWS keeps the auto-termination policy it is given.
+        keeps_policy: whether AWS keeps the auto-termination policy it is given; None for only one set afterwards.
+        keeps_cluster: whether AWS keeps a new cluster after its step, whatever the request says.
         jobs, clusters: what there is, by id.
         end: more of the answer about a run that is over.
         on_look: called at every look at a run, with how many there were.
@@ -79,7 +80,8 @@ class Emr:
     now: float = START
     states: list[Any] = field(default_factory=lambda: ["SUBMITTED", "RUNNING", "SUCCESS"])
     faults: list[Fault] = field(default_factory=list)
-    keeps_policy: bool = True
+    keeps_policy: bool | None = True
+    keeps_cluster: bool = False
     jobs: dict[str, dict] = field(default_factory=dict)
     clusters: dict[str, dict] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
@@ -166,7 +168,7 @@ class Emr:
     def add_cluster(self, asked: dict) -> dict:
         cluster_id = f"j-{len(self.clusters) + 1}"
         policy = asked.get("AutoTerminationPolicy") if self.keeps_policy else None
-        stays = asked["Instances"]["KeepJobFlowAliveWhenNoSteps"]
+        stays = self.keeps_cluster or asked["Instances"]["KeepJobFlowAliveWhenNoSteps"]
         self.clusters[cluster_id] = {"id": cluster_id, "asked": asked, "states": self.states[:], "created": self.now}
         self.clusters[cluster_id] |= {"policy": policy, "stays": stays}
         return self.clusters[cluster_id]

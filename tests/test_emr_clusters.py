@@ -56,11 +56,12 @@ def test_a_cluster_is_made_followed_to_its_end_and_its_hours_are_counted(emr, ac
     assert read_back.index("GetAutoTerminationPolicy") == read_back.index("RunJobFlow") + 1
 
 
-def test_a_cluster_that_aws_would_keep_is_told_to_end(emr, type_emr):
-    emr.states = GOOD[:]
-    emr.keeps_policy = None  # the request's is dropped, the one set afterwards is kept
+@pytest.mark.parametrize(("policy", "cluster"), [(None, False), (True, True)])
+def test_a_cluster_that_aws_would_keep_is_told_to_end(emr, type_emr, policy, cluster):
+    emr.states = ["STARTING", *GOOD]
+    emr.keeps_policy, emr.keeps_cluster = policy, cluster
     assert type_emr("run", "--cluster")[0] == 0
-    assert emr.clusters["j-1"]["policy"] == {"IdleTimeout": 1800}
+    assert (emr.clusters["j-1"]["policy"], emr.clusters["j-1"]["stays"]) == ({"IdleTimeout": 1800}, False)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`fruits emr run`, `status`, `logs` and `stop` on EMR Serverless: one run per lake, followed to its end."""
 
+import gzip
 import io
 import json
 import re
@@ -387,6 +388,14 @@ def test_photos_are_looked_for_with_one_request_and_folders_are_none(emr, accoun
     assert len(looked) == 1
 
 
+def test_a_step_that_reads_no_photos_needs_none(emr, type_emr):
+    remove("photos")
+    assert type_emr("run", "--step", "gold")[0] == 0
+    [job] = emr.jobs.values()
+    assert job["asked"]["jobDriver"]["sparkSubmit"]["entryPointArguments"][0] == "gold"
+    assert type_emr("run", "--step", "bronze")[0] == 1
+
+
 def test_a_quota_says_what_to_do(emr, type_emr):
     emr.faults.append(Fault("StartJobRun", 402, "ServiceQuotaExceededException", "Too many vCPUs."))
     status, _, err = type_emr("run")
@@ -475,7 +484,8 @@ def test_logs_show_the_end_of_what_the_driver_wrote(emr, type_emr):
     assert status == 1
     assert re.fullmatch(r"fruits: no logs of run 00run1 \(running\) in s3://\S+; they come a minute after .*\n", err)
     put(f"{LOGS}/stdout", "\n".join(map(str, range(100))).encode())
-    put(f"{LOGS}/stderr.gz", "WARN one\nbronze: 3 of 3 photos\n")
+    parts = [gzip.compress(f"{line}\n".encode()) for line in ("WARN one", "bronze: 3 of 3 photos")]
+    put(f"{LOGS}/stderr.gz", b"".join(parts))
     put(LOGS.replace("DRIVER", "EXECUTOR/1") + "/stderr.gz", "executor\n")
     status, out, _ = type_emr("logs", "00run1", "--lines", "2")
     assert status == 0
