@@ -4,6 +4,7 @@ botocore by itself finds misspelt keys, missing ones and wrong types; enumeratio
 server, and moto's server accepts nearly everything.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import botocore.client
 import botocore.session
 import pytest
+from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 from moto import mock_aws
 
@@ -63,9 +65,15 @@ def type_emr(capsys) -> Callable[..., tuple[int, str, str]]:
     return type_in
 
 
+@functools.cache
+def model_of(service: str) -> ServiceModel:
+    """Give botocore's description of a service."""
+    return botocore.session.get_session().get_service_model(service)
+
+
 def find_problems(service: str, operation: str, parameters: dict) -> list[str]:
     """Say what is wrong with a request: keys and types, then enumerations, patterns and limits."""
-    shape = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
+    shape = model_of(service).operation_model(operation).input_shape
     if shape is None:
         return []
     report = ParamValidator().validate(parameters, shape)

@@ -43,6 +43,10 @@ def test_without_region_login_or_profile_it_says_what_to_give(aws_login, monkeyp
         open_aws(profile="nobody"),
     ):
         pass
+    with monkeypatch.context() as patch, pytest.raises(SettingError, match="profile='nobody' is not among"):
+        patch.setenv("AWS_PROFILE", "nobody")
+        with open_aws():
+            pass
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(SettingError, match="no AWS region is set; give --region eu-west-3"), open_aws():
         pass

@@ -6,7 +6,7 @@ done inside functions; nothing here needs Spark or MLflow.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,16 @@ TAG = "project"  # every thing made here carries it, with the name of its stack
 CONNECT_TIMEOUT, READ_TIMEOUT = 5, 60  # seconds
 ATTEMPTS = 8  # of a call that was throttled or lost, with longer and longer pauses
 
+THROTTLED = {
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+}
 WAYS_OUT = {
     "AccessDenied": "this login may not do it; ask an administrator of the account for the right",
     "AccessDeniedException": "this login may not do it; ask an administrator of the account for the right",
@@ -33,6 +43,7 @@ WAYS_OUT = {
     "InvalidClientTokenId": "AWS does not know these keys; log in anew (`aws configure`)",
     "UnrecognizedClientException": "AWS does not know these keys; log in anew (`aws configure`)",
     "InvalidAccessKeyId": "AWS does not know these keys; log in anew (`aws configure`)",
+    "ServiceQuotaExceededException": "run it again later, smaller, or have the account's quota raised (Service Quotas)",
     "SignatureDoesNotMatch": "AWS does not know these keys; log in anew (`aws configure`)",
 }
 
@@ -44,22 +55,32 @@ class Aws:
     Attributes:
         session: boto3's; its clients come from `client`.
         region: eu-west-3, …
+        clients: those that were made already, each of which takes a tenth of a second.
     """
 
     session: "boto3.Session"
     region: str
+    clients: dict[tuple[str, int, int], "BaseClient"] = field(default_factory=dict, repr=False, compare=False)
 
-    def client(self, service: str) -> "BaseClient":
-        """Give a client that tries a throttled or lost call again."""
+    def client(self, service: str, connections: int = 10, attempts: int = ATTEMPTS) -> "BaseClient":
+        """Give a client that tries a throttled or lost call again; so many calls may be under way at once.
+
+        A single attempt is for what must not be done twice.
+        """
         from botocore.config import Config
 
+        key = (service, connections, attempts)
+        if key in self.clients:
+            return self.clients[key]
         config = Config(
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            max_pool_connections=connections,
+            retries={"mode": "standard", "total_max_attempts": attempts},
             user_agent_extra=f"fruits/{fruits.__version__}",
         )
-        return self.session.client(service, region_name=self.region, config=config)
+        self.clients[key] = self.session.client(service, region_name=self.region, config=config)
+        return self.clients[key]
 
 
 @dataclass(frozen=True)
@@ -107,14 +128,17 @@ def open_aws(region: str | None = None, profile: str | None = None, outside_eu: 
     """
     try:
         import boto3
+        import botocore.session
         from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
     except ModuleNotFoundError:
         raise FruitsError("boto3 is not installed here; pip install 'fruits[emr]'") from None
     try:
         session = boto3.Session(profile_name=profile, region_name=region)
-    except ProfileNotFound:
-        there = ", ".join(boto3.Session().available_profiles) or "none"
-        raise SettingError(f"profile={profile!r} is not among the AWS profiles of this user ({there})") from None
+    except ProfileNotFound as error:
+        there = ", ".join(botocore.session.Session().available_profiles) or "none"  # boto3's fails on AWS_PROFILE again
+        raise SettingError(
+            f"profile={error.kwargs['profile']!r} is not among the AWS profiles of this user ({there})"
+        ) from None
     check_region(session.region_name, outside_eu)
     if session.get_credentials() is None:
         raise SettingError("no AWS login is configured; run `aws configure` or `aws sso login`, or give --profile NAME")
@@ -144,7 +168,7 @@ def explain(error: Exception) -> str:
     from botocore.exceptions import ConnectionError, EndpointConnectionError, HTTPClientError
 
     if code := error_code(error):
-        said = str(getattr(error, "response", {}).get("Error", {}).get("Message") or "").strip()
+        said = str(_response(error).get("Error", {}).get("Message") or "").strip()
         operation = getattr(error, "operation_name", "AWS")
         way_out = WAYS_OUT.get(code)
         return f"{operation}: {' '.join(said.split())[:300].rstrip('.') or code}" + (f"; {way_out}" if way_out else "")
@@ -155,7 +179,19 @@ def explain(error: Exception) -> str:
 
 def error_code(error: Exception) -> str:
     """Give AWS' code of an error, '' for one of another kind."""
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    return str(_response(error).get("Error", {}).get("Code", ""))
+
+
+def _response(error: Exception) -> dict[str, Any]:
+    return getattr(error, "response", None) or {}  # an answer that never came is None
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same request may be answered a little later: it was throttled, or lost, or AWS has a fault."""
+    from botocore.exceptions import ConnectionError, HTTPClientError
+
+    status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return isinstance(error, ConnectionError | HTTPClientError) or error_code(error) in THROTTLED or status >= 500
 
 
 def find_stack(aws: Aws, name: str = STACK) -> Stack:

@@ -19,15 +19,12 @@ from pyspark.sql import SparkSession
 import fruits
 from fruits.errors import FruitsError
 from fruits.platform import worker_daemon
+from fruits.platform.delta import DELTA_SQL
 from fruits.platform.files import cache_folder
 
 DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.2.0"
 # Delta's jar names Spark's own dependencies again; Spark has them, so they need no download and no place in the path.
 SPARK_HAS = "org.apache.hadoop:*,org.apache.parquet:*,org.apache.logging.log4j:*,org.slf4j:*,com.fasterxml.jackson.*:*"
-DELTA_SQL = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-}
 # On jobs of seconds the optimising compiler and a parallel collector cost more than they give (31.0 -> 22.6 s).
 # With one compiler Java keeps 48 MB for its code, and an hour of Spark fills that: it then runs interpreted.
 # A heap that starts small is collected whole each time it grows (1,200 photos: 21.4 -> 20.5 s).
