@@ -49,13 +49,14 @@ class Aws:
     session: "boto3.Session"
     region: str
 
-    def client(self, service: str) -> "BaseClient":
-        """Give a client that tries a throttled or lost call again."""
+    def client(self, service: str, connections: int = 10) -> "BaseClient":
+        """Give a client that tries a throttled or lost call again; so many calls may be under way at once."""
         from botocore.config import Config
 
         config = Config(
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
+            max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             user_agent_extra=f"fruits/{fruits.__version__}",
         )
