@@ -15,6 +15,7 @@ from databricks_server import type_in as type_in
 from databricks_server import workspace as workspace
 
 from fruits.platform import databricks_files, databricks_upload
+from fruits.platform import upload as upload_module
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def test_a_login_that_ends_meanwhile_ends_the_upload(workspace, upload, photos, 
 
 
 def test_a_workspace_that_refuses_all_ends_the_upload(workspace, upload, photos, monkeypatch):
-    monkeypatch.setattr(databricks_upload, "GIVE_UP", 10)
+    monkeypatch.setattr(upload_module, "GIVE_UP", 10)
     photos(many(200))
     workspace.faults.append(Fault("PUT", "/Training/", status=400, message="disk is full", times=10**6))
     status, _, err = upload()
@@ -212,7 +213,7 @@ def test_a_record_that_cannot_be_written_fails_nothing(workspace, upload, photos
 
 def test_the_record_is_also_written_on_the_way(workspace, upload, photos, monkeypatch):
     monkeypatch.setattr(databricks_upload, "SAVE_EVERY", 20)
-    monkeypatch.setattr(databricks_files, "PAUSE", 0.05)
+    monkeypatch.setattr(upload_module, "PAUSE", 0.05)
     workspace.delay = 0.1
     photos(many(200))
     upload()

@@ -25,7 +25,8 @@ def _job(client: "WorkspaceClient", arguments: argparse.Namespace) -> "Job":
 
 def _upload(arguments: argparse.Namespace) -> dict[str, Any]:
     from fruits.platform.databricks import need_parameter, open_workspace
-    from fruits.platform.databricks_upload import find_photos, upload_photos
+    from fruits.platform.databricks_upload import upload_photos
+    from fruits.platform.upload import find_photos
 
     photos = find_photos(arguments.folder)
     with open_workspace(arguments.profile) as client:

@@ -1,11 +1,12 @@
 """`fruits emr …`: an AWS account from this machine; the work is done by fruits.platform."""
 
 from fruits.cli_command import Command
+from fruits.cli_emr_data import DATA
 from fruits.cli_emr_runs import RUNS
 
 EMR = Command(
     "the chain on AWS EMR",
     "logs in as boto3 does (profile, environment, role), in a region of the European Union",
     "fruits emr run",
-    below=RUNS,
+    below=DATA | RUNS,
 )

@@ -7,56 +7,21 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from threading import Event, Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fruits.errors import FruitsError, SettingError
 from fruits.platform.databricks import READ_TIMEOUT
 from fruits.platform.files import cache_folder
+from fruits.platform.upload import LARGE, THREADS, hash_file, in_threads
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-THREADS = 48  # a call is mostly waiting
-LARGE = 16 * 2**20  # bytes from which a file is sent by the SDK, in parts, instead of from memory
 RETRIES = 5
-PAUSE = 2  # seconds between two looks at how it goes
 RECORD = "_fruits_upload.json.gz"  # no listing of Spark's shows a name that begins so
-Item = TypeVar("Item")
-
-
-def in_threads(work: Callable[[Item], None], items: Iterable[Item], watch: Callable[[], None] = lambda: None) -> None:
-    """Call `work` for every item from several threads; the first error stops them all, as Ctrl-C does.
-
-    Args:
-        work: what to do; it is called from many threads at once.
-        items: taken one by one, when a thread is free.
-        watch: called from this thread every PAUSE seconds, and at the end.
-    """
-    todo, turn, stop, end = iter(items), Lock(), Event(), object()
-
-    def pull() -> None:
-        while not stop.is_set():
-            with turn:
-                item = next(todo, end)
-            if item is end:
-                return
-            work(item)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        futures = [pool.submit(pull) for _ in range(THREADS)]
-        try:
-            pending = set(futures)
-            while pending and not any(each.done() and each.exception() for each in futures):
-                pending = wait(pending, timeout=PAUSE, return_when=FIRST_EXCEPTION).not_done
-                watch()
-        finally:
-            stop.set()
-    for future in futures:
-        future.result()
 
 
 def list_folders(client: "WorkspaceClient", folders: Iterable[str]) -> dict[str, int]:
@@ -74,12 +39,6 @@ def list_folders(client: "WorkspaceClient", folders: Iterable[str]) -> dict[str,
 
     in_threads(look, sorted(set(folders)))
     return sizes
-
-
-def hash_file(file: Path) -> str:
-    """Give the sha256 of a file."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 class Sender:
@@ -121,7 +80,7 @@ class Sender:
             DatabricksError: the workspace refused it.
             OSError: the file could not be read, or the connection was lost again and again.
         """
-        if file.stat().st_size > LARGE:
+        if file.stat().st_size > LARGE:  # by the SDK, in parts
             digest = hash_file(file)
             announce(digest)
             self._client.files.upload_from(path, str(file), overwrite=True)

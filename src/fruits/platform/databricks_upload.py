@@ -3,53 +3,18 @@
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from fruits.errors import FruitsError, SettingError
 from fruits.platform.databricks import first_line
-from fruits.platform.databricks_files import (
-    Record,
-    Sender,
-    check_volume,
-    hash_file,
-    in_threads,
-    list_folders,
-)
-from fruits.platform.files import EXTENSIONS, walk_photos
-from fruits.platform.progress import Progress, report
+from fruits.platform.databricks_files import Record, Sender, check_volume, list_folders
+from fruits.platform.progress import report
+from fruits.platform.upload import Photo, Tally, hash_file, in_threads, is_text, size_of, sum_up
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
 SAVE_EVERY = 5000  # photos sent between two writes of the record
-GIVE_UP = 100  # failures without a success between them: it is not the photos
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A photo on this machine, and its place under the destination."""
-
-    file: Path
-    path: str
-
-
-def find_photos(folder: str | Path) -> list[Photo]:
-    """Find the photos of a folder, as [<split>/]<label>/<file>.
-
-    Raises:
-        SettingError: no such folder.
-        FruitsError: no photo in it.
-    """
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise SettingError(f"{str(folder)!r} is not a folder; it holds the photos as [<split>/]<label>/<file>")
-    photos = [Photo(file, file.relative_to(root).as_posix()) for file in sorted(walk_photos(root))]
-    if not photos:
-        raise FruitsError(f"no photo under {str(folder)!r}; photos end in {', '.join(EXTENSIONS)}")
-    return photos
 
 
 def upload_photos(client: "WorkspaceClient", photos: list[Photo], destination: str) -> dict[str, Any]:
@@ -73,38 +38,20 @@ def upload_photos(client: "WorkspaceClient", photos: list[Photo], destination: s
         upload = _Upload(client, destination, record, there, len(todo))
         failed = upload.send_all(todo)
         _save(record)
-    return {
-        "destination": destination,
-        "photos": len(photos),
-        "sent": len(todo) - len(failed),
-        "skipped": len(photos) - len(todo),
-        "bytes": upload.sent_bytes,
-        "seconds": round(time.monotonic() - start, 1),
-        "failed": [{"path": show_path(path), "error": error} for path, error in sorted(failed.items())],
-    }
-
-
-def show_path(path: str) -> str:
-    """Write a path so that it can be printed, whatever bytes its name is made of."""
-    return path.encode("utf-8", "backslashreplace").decode()
+    return sum_up(destination, len(photos), len(todo) - len(failed), upload.sent_bytes, failed, start)
 
 
 def _list(client: "WorkspaceClient", destination: str, photos: Iterable[Photo]) -> dict[str, int]:
     """Give path under the destination to size, for all files in the folders of the given photos."""
-    folders = {f"{destination}/{photo.path}".rpartition("/")[0] for photo in photos if _is_text(photo.path)}
+    folders = {f"{destination}/{photo.path}".rpartition("/")[0] for photo in photos if is_text(photo.path)}
     return {path[len(destination) + 1 :]: size for path, size in list_folders(client, folders).items()}
-
-
-def _is_text(path: str) -> bool:
-    """Whether a path can be written in UTF-8, as the volume wants it."""
-    return path == path.encode("utf-8", "replace").decode()
 
 
 def _find_missing(photos: list[Photo], there: dict[str, int], record: Record) -> list[Photo]:
     """Choose the photos that the volume does not have with the same size and the same content."""
     missing, alike = [], []
     for photo in photos:
-        is_alike = photo.path in record.hashes and there.get(photo.path) == _size(photo.file)
+        is_alike = photo.path in record.hashes and there.get(photo.path) == size_of(photo.file)
         (alike if is_alike else missing).append(photo)
 
     def compare(photo: Photo) -> None:
@@ -115,13 +62,6 @@ def _find_missing(photos: list[Photo], there: dict[str, int], record: Record) ->
     return sorted(missing, key=lambda photo: photo.path)
 
 
-def _size(file: Path) -> int | None:
-    try:
-        return file.stat().st_size
-    except OSError:  # gone since it was listed, or a link to nowhere
-        return None
-
-
 class _Upload:
     """One upload under way; its numbers are shared by all threads."""
 
@@ -130,33 +70,30 @@ class _Upload:
     ) -> None:
         self._client, self._destination, self._record, self._there = client, destination, record, there
         self._sender, self._lock = Sender(client), Lock()
-        self._progress = Progress("upload", total)
-        self._failed: dict[str, str] = {}
+        self._tally, self._saved = Tally(total), 0
         self._sizes: dict[str, int] = {}
-        self._done = self._errors = self._in_a_row = self._saved = 0
 
     def send_all(self, photos: list[Photo]) -> dict[str, str]:
         """Send photos and look whether they arrived; once more for those that did not. Returns path to error."""
         todo = photos
         for is_second in (False, True):
-            self._failed.clear()
             if is_second:
                 report(f"upload: {len(todo)} photos did not arrive, sending them once more")
-                self._progress, self._saved = Progress("upload", len(todo)), 0
+                self._tally, self._saved = Tally(len(todo)), 0
                 self._make_folders(todo)
             in_threads(self._send, todo, self._tell)
-            self._tell(at_end=True)
+            self._tally.tell()
             todo = self._check(todo)
             if not todo:
                 break
             for photo in todo:
                 self._record.forget(photo.path)
-        return dict(self._failed)
+        return self._tally.failed
 
     @property
     def sent_bytes(self) -> int:
         """Bytes that arrived."""
-        return sum(size for path, size in self._sizes.items() if path not in self._failed)
+        return sum(size for path, size in self._sizes.items() if path not in self._tally.failed)
 
     def _send(self, photo: Photo) -> None:
         """Send one photo; what is wrong with it alone is noted, what is wrong with the workspace is raised."""
@@ -165,9 +102,9 @@ class _Upload:
 
         # A file of this size is there only once it has arrived, if none was before: then its content may be noted in
         # advance, and a killed upload knows what it sent.
-        is_new = self._there.get(photo.path) != _size(photo.file)
+        is_new = self._there.get(photo.path) != size_of(photo.file)
         try:
-            if not _is_text(photo.path):
+            if not is_text(photo.path):
                 raise OSError("its name is not UTF-8")
             size, digest = self._sender.send(
                 photo.file,
@@ -178,30 +115,18 @@ class _Upload:
             raise
         except (DatabricksError, OSError, TimeoutError) as error:
             is_lost = isinstance(error, requests.RequestException | TimeoutError)
-            said = f"{type(error).__name__}" if is_lost else first_line(self._client, error)
-            with self._lock:
-                self._failed[photo.path] = said
-                self._in_a_row += 1
-                self._errors += 1
-                if self._in_a_row >= GIVE_UP:
-                    raise FruitsError(
-                        f"{GIVE_UP} photos in a row could not be sent ({said}); the same command again continues"
-                    ) from None
+            self._tally.fail(photo.path, type(error).__name__ if is_lost else first_line(self._client, error))
             return
         if not is_new:
             self._record.add(photo.path, digest)
         with self._lock:
             self._sizes[photo.path] = size
-            self._done += 1
-            self._in_a_row = 0
+        self._tally.add()
 
-    def _tell(self, at_end: bool = False) -> None:
-        with self._lock:
-            done, errors, self._done, self._errors = self._done, self._errors, 0, 0
-        if done or errors:
-            self._progress.add(done, errors)
-        if not at_end and self._progress.done - self._saved >= SAVE_EVERY:
-            self._saved = self._progress.done
+    def _tell(self) -> None:
+        self._tally.tell()
+        if self._tally.done - self._saved >= SAVE_EVERY:
+            self._saved = self._tally.done
             _save(self._record)
 
     def _make_folders(self, photos: list[Photo]) -> None:
@@ -217,9 +142,9 @@ class _Upload:
         there = _list(self._client, self._destination, photos)
         for photo in photos:
             size = self._sizes.get(photo.path)
-            if photo.path not in self._failed and there.get(photo.path) != size:
-                self._failed[photo.path] = f"sent {size} bytes, {there.get(photo.path, 'none')} arrived"
-        return [photo for photo in photos if photo.path in self._failed]
+            if photo.path not in self._tally.failed and there.get(photo.path) != size:
+                self._tally.failed[photo.path] = f"sent {size} bytes, {there.get(photo.path, 'none')} arrived"
+        return [photo for photo in photos if photo.path in self._tally.failed]
 
 
 def _save(record: Record) -> None:

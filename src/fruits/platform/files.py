@@ -22,10 +22,10 @@ def cache_folder() -> Path:
 
 
 def walk_photos(root: str | Path) -> Iterator[Path]:
-    """Give every photo under a folder, by the names that Spark's listing of it would give."""
+    """Give every photo under a folder, by the names that Spark's listing of it would give, in an order near theirs."""
     for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        for name in files:
+        folders[:] = sorted((name for name in folders if not is_hidden(name)), key=lambda name: f"{name}/")
+        for name in sorted(files):
             if name.rpartition(".")[2].lower() in EXTENSIONS and not is_hidden(name):
                 yield Path(folder, name)
 

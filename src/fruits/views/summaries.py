@@ -100,18 +100,18 @@ def show_forget(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def show_upload(result: dict[str, Any]) -> str:
-    """Write what an upload did, and the photos that are not there."""
+def show_upload(result: dict[str, Any], place: str = "volume", next: str = "fruits databricks run") -> str:
+    """Write what an upload did, and the photos that are not there; `place` and `next` are words of the store."""
     lines = [
         f"photos    {_count(result['photos'], 'photo')}: {result['sent']} sent ({_bytes(result['bytes'])}), "
         f"{result['skipped']} there already, {len(result['failed'])} failed ({in_words(result['seconds'])})",
-        f"volume    {result['destination']}",
+        f"{place:<8}  {result['destination']}",
     ]
     shown = result["failed"][:MOST_ERRORS]
     lines += [f"failed    {each['path']}: {each['error']}" for each in shown]
     if len(result["failed"]) > len(shown):
         lines.append(f"          and {len(result['failed']) - len(shown)} more")
-    lines.append(f"next      {'the same command again' if result['failed'] else 'fruits databricks run'}")
+    lines.append(f"next      {'the same command again' if result['failed'] else next}")
     return "\n".join(lines)
 
 
