@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 
 from fruits.errors import FruitsError
 from fruits.platform import emr_active, emr_destroy, emr_stack
-from fruits.platform.aws import Aws, open_aws
+from fruits.platform.aws import Aws, Stack, open_aws
 
 BUCKET = f"fruits-123456789012-{REGION}"
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -241,15 +241,15 @@ def test_what_is_under_way_is_waited_for(ordered, capsys):
 
 def test_following_ends_after_its_patience_and_on_ctrl_c_and_the_stack_goes_on(ordered, monkeypatch):
     aws, order = ordered
+    assert emr_stack.PATIENCE > 30 * 60
     monkeypatch.setattr(emr_stack, "PATIENCE", -1)
     order("cloudformation", "describe_stack_events", events())
     order("cloudformation", "describe_stacks", stack_in("CREATE_IN_PROGRESS"))
-    with pytest.raises(FruitsError, match="CREATE_IN_PROGRESS after .*the same command again follows it"):
+    with pytest.raises(FruitsError, match=r"CREATE_IN_PROGRESS after .*the same command again follows it"):
         emr_stack.follow_stack(aws, "fruits", set())
     monkeypatch.setattr(emr_stack, "_list_events", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(FruitsError, match="no longer following stack 'fruits'; it goes on"):
         emr_stack.follow_stack(aws, "fruits", set())
-    assert 7200 > 30 * 60
 
 
 def test_destroy_keeps_the_bucket_and_says_so(account, type_emr):
@@ -263,18 +263,19 @@ def test_destroy_keeps_the_bucket_and_says_so(account, type_emr):
 
 
 @pytest.mark.usefixtures("account")
-def test_destroy_with_data_empties_the_bucket_page_by_page_old_versions_too(type_emr):
+def test_destroy_with_data_empties_the_bucket_page_by_page_old_versions_too(type_emr, monkeypatch):
     s3 = boto3.client("s3")
     assert type_emr("deploy")[0] == 0
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    for number in range(1005):
+    monkeypatch.setattr(emr_destroy, "PAGE", 4)
+    for number in range(5):
         s3.put_object(Bucket=BUCKET, Key=f"photos/{number} é.jpg", Body=b"a")
     s3.delete_object(Bucket=BUCKET, Key="photos/1 é.jpg")
     s3.create_multipart_upload(Bucket=BUCKET, Key="photos/half.jpg")
     status, out, err = type_emr("destroy", "--yes", "--with-data", "--json")
     assert status == 0, err
-    assert (json.loads(out)["deleted"], json.loads(out)["remains"]) == (1006, [])
-    assert "is emptied and deleted" in err and "1000 of 1000 objects" in err
+    assert (json.loads(out)["deleted"], json.loads(out)["remains"]) == (6, [])
+    assert "is emptied and deleted" in err and "4 of 4 objects" in err
     assert s3.list_buckets()["Buckets"] == []
     status, _, err = type_emr("destroy", "--yes")
     assert (status, "nothing to destroy" in err) == (1, True)
@@ -329,11 +330,9 @@ def test_a_job_run_that_is_active_counts(ordered):
         "updatedAt": NOW,
         "executionRole": "arn:aws:iam::123456789012:role/job",
         "state": "RUNNING",
-        "stateDetails": "",
+        "stateDetails": "-",
         "releaseLabel": "emr-spark-8.1.0",
     }
     order("emr-serverless", "list_job_runs", {"jobRuns": [run]})
     order("emr", "list_clusters", {"Clusters": []})
-    assert emr_active.list_active(
-        aws, emr_destroy.read_outputs("fruits", [{"OutputKey": "ApplicationId", "OutputValue": "app"}])
-    ) == ["run run1"]
+    assert emr_active.list_active(aws, Stack("fruits", application_id="app")) == ["run run1"]

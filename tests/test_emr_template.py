@@ -200,11 +200,8 @@ def test_outputs_and_choices_are_those_the_code_knows():
     known = {"".join(part.title() for part in each.name.split("_")) for each in fields(Stack)} - {"Name"}
     assert set(TEMPLATE["Outputs"]) == known | {"StudioUsersPolicy"}
     parameters = TEMPLATE["Parameters"]
-    for name, choices in {
-        "Architecture": ARCHITECTURES,
-        "ReleaseLabel": RELEASE_LABELS,
-        "MaximumWorkers": WORKERS,
-    }.items():
-        assert sorted(parameters[name]["AllowedValues"]) == sorted(known)
+    choices = {"Architecture": ARCHITECTURES, "ReleaseLabel": RELEASE_LABELS, "MaximumWorkers": WORKERS}
+    for name, allowed in choices.items():
+        assert sorted(parameters[name]["AllowedValues"]) == sorted(allowed)
         assert parameters[name]["Default"] == DEFAULTS[name]
     assert set(TEMPLATE["Mappings"]["Capacity"]) == set(WORKERS)

@@ -12,6 +12,7 @@ from fruits.platform.progress import Progress
 if TYPE_CHECKING:
     from fruits.platform.aws import Aws
 
+PAGE = 1000  # objects, which is all that one call deletes
 ATTEMPTS = 5  # to delete a bucket that access logs still arrive in
 
 
@@ -66,18 +67,21 @@ def empty_bucket(aws: "Aws", bucket: str) -> tuple[int, list[dict[str, str]]]:
     Returns:
         How many, and those that could not be: path, error.
     """
-    client, failed = aws.client("s3"), []
+    client = aws.client("s3")
+    failed: list[dict[str, str]] = []
     progress = Progress(f"destroy: {bucket}", 0, "objects")
-    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+    while True:  # the first page anew each time: what it held is gone
+        page = client.list_object_versions(Bucket=bucket, MaxKeys=PAGE)
         there = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         if not there:
-            continue
+            break
         objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in there]
         answer = client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
-        problems = [{"path": each["Key"], "error": each.get("Message", "")} for each in answer.get("Errors", [])]
-        failed += problems
+        failed = [{"path": each["Key"], "error": each.get("Message", "")} for each in answer.get("Errors", [])]
         progress.total += len(there)
-        progress.add(len(there) - len(problems), len(problems))
+        progress.add(len(there) - len(failed), len(failed))
+        if failed:
+            break
     for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
         for each in page.get("Uploads", []):
             client.abort_multipart_upload(Bucket=bucket, Key=each["Key"], UploadId=each["UploadId"])
