@@ -10,6 +10,7 @@ from aws import account as account
 from aws import aws_login as aws_login
 from aws import type_emr as type_emr
 from botocore.stub import Stubber
+from moto.cloudformation.models import CloudFormationBackend
 
 from fruits.errors import FruitsError
 from fruits.platform import emr_active, emr_destroy, emr_stack
@@ -23,6 +24,20 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
 def _quick(monkeypatch):
     for module in (emr_stack, emr_active, emr_destroy):
         monkeypatch.setattr(module, "PAUSE", 0)
+
+
+@pytest.fixture(autouse=True)
+def _outputs(monkeypatch):
+    """Let moto work out the outputs of a stack that came of a change set, which it forgets."""
+    execute = CloudFormationBackend.execute_change_set
+
+    def execute_and_work_out(self, change_set_name, stack_name=None):
+        execute(self, change_set_name, stack_name)
+        for stack in self.stacks.values():
+            stack._parse_template()
+            stack.output_map = stack._create_output_map()
+
+    monkeypatch.setattr(CloudFormationBackend, "execute_change_set", execute_and_work_out)
 
 
 def sent(account, operation):
