@@ -116,7 +116,7 @@ def test_every_command_and_every_piece_of_python_does_its_work(spark, tmp_path, 
     for line in COMMANDS:
         words = [part for part in shlex.split(line) if not re.fullmatch(r"SPARK_REMOTE=\S+", part)]
         if words[:2] in (["fruits", "databricks"], ["fruits", "emr"]):
-            continue  # test_databricks.py and test_emr_runs.py have a workspace and an account for them
+            continue  # tests of their own have a workspace and an account for them
         if words[0] == "fruits":
             assert cli.main(words[1:]) == 0, f"{line}: {capsys.readouterr().err}"
         if words[0] in ("python", "spark-submit"):
