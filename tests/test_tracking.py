@@ -146,7 +146,7 @@ def test_models_have_signature_example_and_exact_requirements(recorded):
         assert about.saved_input_example_info
         pins = dict(line.split("==") for line in (folder / "requirements.txt").read_text().split())
         assert set(pins) == packages | {"mlflow"}
-    assert {path.suffix for path in folder.joinpath("code").rglob("*") if path.is_file()} == {".py"}
+    assert {path.suffix for path in folder.joinpath("code").rglob("*") if path.is_file()} == {".py", ".csv"}
 
 
 def test_classifier_names_photos_without_spark_tensorflow_or_this_repository(recorded, fit, measure, tmp_path):
