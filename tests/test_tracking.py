@@ -169,18 +169,21 @@ result = model.predict(pd.DataFrame({"content": photos}, index=[7, 5, 3, 2, 1]))
 import fruits
 assert "artifacts/code" in Path(fruits.__file__).as_posix(), fruits.__file__
 assert sys.modules["pyspark"] is None and sys.modules["tensorflow"] is None
-print(json.dumps([list(result.index), list(result.label), list(result.probability), list(result.error)]))
+print(json.dumps([list(result.index), *(list(result[name]) for name in ("label", "probability", "next", "error"))]))
 """
     command = [sys.executable, "-c", code, opened.uri, *photos]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    index, labels, probabilities, errors = json.loads(done.stdout.splitlines()[-1])
+    index, labels, probabilities, others, errors = json.loads(done.stdout.splitlines()[-1])
     assert index == [7, 5, 3, 2, 1]
     scores = project(np.stack([measure(content) for content in good.values()]), fit.pca, K)
     expected_labels, expected_probabilities = classify(scores, fit.discriminant, K)
     assert labels == [*expected_labels, None] and labels[:3] == list(COLOURS)
-    np.testing.assert_allclose(probabilities, [*expected_probabilities, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(probabilities[:4], expected_probabilities, rtol=1e-3)  # single precision on disk
+    assert probabilities[4] is None and others[4] == []
+    for first, (second, third) in zip(probabilities[:4], others[:4], strict=True):
+        assert first + second["probability"] + third["probability"] == pytest.approx(1)
     assert probabilities[3] < 0.9999  # or the probabilities compared would say little
     assert errors[:4] == [None] * 4 and "not a photo" in errors[4]
 

@@ -5,7 +5,7 @@ It travels with the registered model, so it imports only what travels with it to
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,6 @@ from fruits.vision.decode import decode_photo
 
 NETWORK, ARRAYS, LABELS = "network.tflite", "classifier.npz", "labels.json"
 NEXT = 4  # labels named after the first
-# Read as float64: the discriminant's few numbers would lose digits that its sums need.
-SMALL = np.float32
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,8 @@ class Answer:
     """What a photo shows, or why it could not be read.
 
     Attributes:
-        label: the most probable one; None where there is an error.
-        probability: of the label, calibrated; NaN where there is an error.
+        label: the most probable one; None, as all the rest, where there is an error.
+        probability: of the label, calibrated.
         next: the next four labels, each with `label` and `probability`.
         information: what is known of the fruit, None where that is nothing.
         decision: sure, not sure, or no fruit, in which case the label says nothing.
@@ -39,7 +37,7 @@ class Answer:
     """
 
     label: str | None = None
-    probability: float = float("nan")
+    probability: float | None = None
     next: tuple[dict[str, Any], ...] = ()
     information: dict[str, str] | None = None
     decision: str | None = None
@@ -58,8 +56,8 @@ class Classifier:
         self._interpreter.allocate_tensors()
         self._lock = threading.Lock()  # a server predicts in several threads, an interpreter in one
 
-    def classify(self, contents: Sequence[bytes]) -> list[Answer]:
-        """Answer for photos, given as the bytes of their files, in their order."""
+    def classify(self, contents: Iterable[bytes]) -> list[Answer]:
+        """Answer for photos, given as the bytes of their files, in their order; only their features are kept."""
         measured = [self._measure(content) for content in contents]
         features = [numbers for numbers, error in measured if error is None]
         answers = iter(self._answer(np.stack(features)) if features else ())
@@ -100,7 +98,7 @@ def save_classifier(
     parts: dict[str, Any] = {f"calibration.{name}": value for name, value in vars(calibration).items()}
     small = {"mean": pca.mean, "components": pca.components[:k], "eigenvalues": pca.eigenvalues[:k]}
     parts |= {"pca.n": pca.n, "pca.total_variance": pca.total_variance}
-    parts |= {f"pca.{name}": values.astype(SMALL) for name, values in small.items()}
+    parts |= {f"pca.{name}": values.astype(np.float32) for name, values in small.items()}
     small = {
         "log_priors": discriminant.log_priors,
         "whitening": discriminant.whitening[:k, :k],
@@ -108,7 +106,7 @@ def save_classifier(
         "whitened_centroids": discriminant.whitened_centroids[:, :k],
     }
     parts |= {"discriminant.ridge": discriminant.ridge}
-    parts |= {f"discriminant.{name}": values.astype(SMALL) for name, values in small.items()}
+    parts |= {f"discriminant.{name}": values.astype(np.float32) for name, values in small.items()}
     files = {"network": folder / NETWORK, "arrays": folder / ARRAYS, "labels": folder / LABELS}
     files["network"].write_bytes(network)
     np.savez_compressed(files["arrays"], **parts)

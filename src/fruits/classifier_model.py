@@ -11,7 +11,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from fruits.classifier import load_classifier
 
-BLOCK = 64  # photos whose features are held at a time
+COLUMNS = ("label", "probability", "next", "information", "decision", "error")
 
 
 class PhotoClassifier(PythonModel):
@@ -31,26 +31,15 @@ class PhotoClassifier(PythonModel):
 
         Returns:
             DataFrame with label, probability, next, information, decision and error, one row per photo in the same
-            order. A photo that cannot be read has no label, probability NaN and an error in words.
+            order. A photo that cannot be read has nothing but an error in words.
         """
-        contents = list(model_input["content"])
-        blocks = (contents[start : start + BLOCK] for start in range(0, len(contents), BLOCK))
-        answers = [vars(answer) for block in blocks for answer in self.classifier.classify(block)]
-        # Told to pandas 3, or it would read texts of its own and turn None into NaN.
-        rows = {name: [answer[name] for answer in answers] for name in COLUMNS if name != "next"}
-        rows["next"] = [list(answer["next"]) for answer in answers]
+        answers = self.classifier.classify(model_input["content"])
+        rows = {name: [getattr(answer, name) for answer in answers] for name in COLUMNS}
+        rows["next"] = [list(each) for each in rows["next"]]
+        # Objects, whatever pandas would make of them: NaN for nothing is no JSON.
         return pd.DataFrame(
-            {name: pd.Series(rows[name], dtype=kind, index=model_input.index) for name, kind in COLUMNS.items()}
+            {name: pd.Series(values, dtype=object, index=model_input.index) for name, values in rows.items()}
         )
 
-
-COLUMNS = {
-    "label": object,
-    "probability": float,
-    "next": object,
-    "information": object,
-    "decision": object,
-    "error": object,
-}
 
 mlflow.models.set_model(PhotoClassifier())

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from fruits.classifier import Classifier
     from fruits.platform.tracking_classifier import Registered
 
-BLOCK = 500  # photos between two lines of progress; fewer have none
+BLOCK = 500  # photos answered together, and between two lines of progress; fewer have none
+COLUMNS = ("label", "probability", "decision", "next")
 
 
 def _classify(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -37,9 +38,11 @@ def _classify(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _load(found: "Registered") -> "Classifier":
     from fruits.classifier import load_classifier
+    from fruits.vision.backbone import Silence
 
     try:
-        return load_classifier(found.folder)
+        with Silence():  # LiteRT tells of itself
+            return load_classifier(found.folder)
     except FruitsError as error:
         raise FruitsError(
             f"{found.name} version {found.version} gives no such answers, {error}; fit again with another k and "
@@ -48,30 +51,29 @@ def _load(found: "Registered") -> "Classifier":
 
 
 def _classify_photos(classifier: "Classifier", places: Sequence[str], max_bytes: int) -> dict[str, Any]:
-    """Classify one photo after the other; only the answers are kept.
+    """Classify photos; one is in memory at a time, and only the answers are kept.
 
     Returns:
-        photos (photo, label, probability, next, decision), information (label to what is known of it) and failed
+        photos (photo, label, probability, decision, next), information (label to what is known of it) and failed
         (photo, error).
     """
     files, failed = _list_photos(places)
     photos: list[dict[str, Any]] = []
     information: dict[str, Any] = {}
     progress = Progress("classify", len(files))
-    for place, file in enumerate(files, start=1):
-        content, error = _read(file, max_bytes)
-        answer = None if error else classifier.classify([content])[0]
-        if error or answer.error:
-            failed.append({"photo": file, "error": error or answer.error})
-        else:
+    for start in range(0, len(files), BLOCK):
+        block = files[start : start + BLOCK]
+        errors: dict[str, str] = {}
+        contents = (_read(file, max_bytes, errors) for file in block)
+        for file, answer in zip(block, classifier.classify(contents), strict=True):
+            if answer.error:
+                failed.append({"photo": file, "error": errors.get(file, answer.error)})
+                continue
             information[answer.label] = answer.information
             photos.append({"photo": file} | {name: getattr(answer, name) for name in COLUMNS})
-        if place % BLOCK == 0 or place == len(files) > BLOCK:
-            progress.add(place - progress.done, len(failed) - progress.errors)
+        if len(files) > BLOCK:
+            progress.add(len(block), len(failed) - progress.errors)
     return {"photos": photos, "information": information, "failed": failed}
-
-
-COLUMNS = ("label", "probability", "decision", "next")
 
 
 def _list_photos(places: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
@@ -89,16 +91,17 @@ def _list_photos(places: Sequence[str]) -> tuple[list[str], list[dict[str, str]]
     return files, failed
 
 
-def _read(file: str, max_bytes: int) -> tuple[bytes | None, str | None]:
-    """Read a file; gives (bytes, None) or (None, error)."""
+def _read(file: str, max_bytes: int, errors: dict[str, str]) -> bytes:
+    """Read a file; where it cannot be had, no bytes, and the reason under its name in errors."""
     try:
         size = Path(file).stat().st_size
-        if size > max_bytes:
-            return None, f"too large: {size} bytes, the limit is {max_bytes}"
-        return Path(file).read_bytes(), None
+        if size <= max_bytes:
+            return Path(file).read_bytes()
+        errors[file] = f"too large: {size} bytes, the limit is {max_bytes}"
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        return None, "no such file" if missing else f"unreadable file ({type(error).__name__})"
+        errors[file] = "no such file" if missing else f"unreadable file ({type(error).__name__})"
+    return b""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

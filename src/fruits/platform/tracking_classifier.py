@@ -1,8 +1,11 @@
 """The registered classifier, brought to this machine: the champion, or the newest version where there is none."""
 
 import hashlib
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,9 +138,21 @@ def _download(uri: str, registry_uri: str, version: "ModelVersion") -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=folder.parent))
         try:
-            source = f"models:/{version.name}/{version.version}"
-            download_artifacts(source, dst_path=str(part / "model"), tracking_uri=uri, registry_uri=registry_uri)
+            with _process_wide(uri, registry_uri):
+                download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(part / "model"))
             (part / "model").rename(folder)
         finally:
             shutil.rmtree(part)
     return folder
+
+
+@contextmanager
+def _process_wide(uri: str, registry_uri: str) -> Iterator[None]:
+    """Have MLflow take this store for its own: asked for models:/ it looks there, whatever store it is told."""
+    before = dict(os.environ)
+    os.environ.update(MLFLOW_TRACKING_URI=uri, MLFLOW_REGISTRY_URI=registry_uri)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -188,7 +188,7 @@ def _sign_classifier() -> "ModelSignature":
     likely = Object([Property("label", "string"), Property("probability", "double")])
     outputs = [
         ColSpec("string", "label", required=False),
-        ColSpec("double", "probability"),
+        ColSpec("double", "probability", required=False),
         ColSpec(Array(likely), "next"),
         ColSpec(Object([Property(name, "string") for name in FIELDS]), "information", required=False),
         ColSpec("string", "decision", required=False),
