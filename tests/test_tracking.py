@@ -14,7 +14,8 @@ from photos import jpeg
 
 from fruits.platform import tracking
 from fruits.settings import Settings
-from fruits.stats.discriminant import classify, fit_discriminant
+from fruits.stats.calibration import Calibration, temper
+from fruits.stats.discriminant import fit_discriminant, log_scores
 from fruits.stats.moments import measure_moments
 from fruits.stats.pca import fit_pca, project
 from fruits.vision.decode import decode_photo
@@ -64,6 +65,7 @@ def fit(features):
         k=K,
         pca=pca,
         discriminant=fit_discriminant(moments, pca, 8),
+        calibration=Calibration(photos=9, temperature=2.5, accuracy=0.75),
         network=TINY.read_bytes(),
         example=jpeg(),
         params={"sync": "keep", "photos": 24},
@@ -114,6 +116,10 @@ def test_a_run_holds_parameters_metrics_labels_and_figures(recorded, fit):
     assert run.data.metrics["k"] == K
     at_k = fit.pca.cumulative_explained_variance_ratio[K - 1]
     assert run.data.metrics["cumulative_explained_variance_at_k"] == pytest.approx(at_k)
+    calibration = {name: value for name, value in run.data.metrics.items() if name.startswith("calibration_")}
+    assert calibration == {"calibration_photos": 9, "calibration_temperature": 2.5, "calibration_accuracy": 0.75} | {
+        f"calibration_{name}": 0.0 for name in ("sure", "rejected")
+    }  # and nothing that is no number
     assert {each.path for each in opened.client.list_artifacts(run_id)} == {
         "variance.png",
         "accuracy.png",
@@ -178,9 +184,9 @@ print(json.dumps([list(result.index), *(list(result[name]) for name in ("label",
     index, labels, probabilities, others, errors = json.loads(done.stdout.splitlines()[-1])
     assert index == [7, 5, 3, 2, 1]
     scores = project(np.stack([measure(content) for content in good.values()]), fit.pca, K)
-    expected_labels, expected_probabilities = classify(scores, fit.discriminant, K)
-    assert labels == [*expected_labels, None] and labels[:3] == list(COLOURS)
-    np.testing.assert_allclose(probabilities[:4], expected_probabilities, rtol=1e-3)  # single precision on disk
+    expected = temper(log_scores(scores, fit.discriminant, K), 2.5)
+    assert labels[:3] == list(COLOURS) and labels[3:] == [fit.discriminant.labels[expected[3].argmax()], None]
+    np.testing.assert_allclose(probabilities[:4], expected.max(axis=1), rtol=1e-3)  # single precision on disk
     assert probabilities[4] is None and others[4] == []
     for first, (second, third) in zip(probabilities[:4], others[:4], strict=True):
         assert first + second["probability"] + third["probability"] == pytest.approx(1)

@@ -81,7 +81,7 @@ def calibrate(features: np.ndarray, labels: Sequence[str], pca: Pca, discriminan
         accuracy=float(right.mean()),
         sure=float(sure.mean()),
         sure_accuracy=float(right[sure].mean()) if sure.any() else nan,
-        rejected=float(1 - near.mean()),
+        rejected=float(np.mean(~near)),
     )
 
 
