@@ -200,6 +200,9 @@ def test_every_k_has_a_run_in_mlflow_and_the_promoted_fit_the_alias(lake, tmp_pa
         assert (data.tags.get("recommended") == "true") == row["recommended"]
     parent = store.client.get_run(tracking.find_run(store, first["model"]))
     assert parent.data.tags["recommended_k"] == str(first["recommended_k"])
+    at_k = next(row for row in first["rows"] if row["k"] == 3)
+    assert parent.data.metrics["calibration_photos"] == 6
+    assert parent.data.metrics["calibration_accuracy"] == at_k["accuracy_test"]
 
     before = versions(lake.location)
     with monkeypatch.context() as patch:

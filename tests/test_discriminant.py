@@ -8,7 +8,8 @@ from sklearn.neighbors import NearestCentroid
 
 from fruits.errors import FruitsError
 from fruits.stats import discriminant as module
-from fruits.stats.discriminant import classify, count_correct, fit_discriminant, log_scores
+from fruits.stats.calibration import temper
+from fruits.stats.discriminant import count_correct, fit_discriminant, log_scores
 from fruits.stats.moments import measure_moments
 from fruits.stats.pca import fit_pca, project
 
@@ -17,6 +18,12 @@ D, KS = 16, [1, 2, 5, 9, 16]
 NAMES = np.array(["Apple Red 1", "Banana", "Cherry", "Quince"])
 CENTRES = RNG.normal(size=(4, D)) * 0.8
 MIXING = np.eye(D) * np.geomspace(2, 0.7, D) + RNG.normal(size=(D, D)) * 0.1
+
+
+def classify(scores, fitted, k):
+    """Give the most probable label of every photo, and its probability by the discriminant alone."""
+    probabilities = temper(log_scores(scores, fitted, k), 1.0)
+    return np.array(fitted.labels)[probabilities.argmax(axis=1)], probabilities.max(axis=1)
 
 
 def draw(n: int) -> tuple[np.ndarray, np.ndarray]:

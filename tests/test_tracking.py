@@ -14,7 +14,8 @@ from photos import jpeg
 
 from fruits.platform import tracking
 from fruits.settings import Settings
-from fruits.stats.discriminant import classify, fit_discriminant
+from fruits.stats.calibration import Calibration, temper
+from fruits.stats.discriminant import fit_discriminant, log_scores
 from fruits.stats.moments import measure_moments
 from fruits.stats.pca import fit_pca, project
 from fruits.vision.decode import decode_photo
@@ -64,6 +65,7 @@ def fit(features):
         k=K,
         pca=pca,
         discriminant=fit_discriminant(moments, pca, 8),
+        calibration=Calibration(photos=9, temperature=2.5, accuracy=0.75),
         network=TINY.read_bytes(),
         example=jpeg(),
         params={"sync": "keep", "photos": 24},
@@ -114,6 +116,10 @@ def test_a_run_holds_parameters_metrics_labels_and_figures(recorded, fit):
     assert run.data.metrics["k"] == K
     at_k = fit.pca.cumulative_explained_variance_ratio[K - 1]
     assert run.data.metrics["cumulative_explained_variance_at_k"] == pytest.approx(at_k)
+    calibration = {name: value for name, value in run.data.metrics.items() if name.startswith("calibration_")}
+    assert calibration == {"calibration_photos": 9, "calibration_temperature": 2.5, "calibration_accuracy": 0.75} | {
+        f"calibration_{name}": 0.0 for name in ("sure", "rejected")
+    }  # and nothing that is no number
     assert {each.path for each in opened.client.list_artifacts(run_id)} == {
         "variance.png",
         "accuracy.png",
@@ -146,7 +152,7 @@ def test_models_have_signature_example_and_exact_requirements(recorded):
         assert about.saved_input_example_info
         pins = dict(line.split("==") for line in (folder / "requirements.txt").read_text().split())
         assert set(pins) == packages | {"mlflow"}
-    assert {path.suffix for path in folder.joinpath("code").rglob("*") if path.is_file()} == {".py"}
+    assert {path.suffix for path in folder.joinpath("code").rglob("*") if path.is_file()} == {".py", ".csv"}
 
 
 def test_classifier_names_photos_without_spark_tensorflow_or_this_repository(recorded, fit, measure, tmp_path):
@@ -169,18 +175,21 @@ result = model.predict(pd.DataFrame({"content": photos}, index=[7, 5, 3, 2, 1]))
 import fruits
 assert "artifacts/code" in Path(fruits.__file__).as_posix(), fruits.__file__
 assert sys.modules["pyspark"] is None and sys.modules["tensorflow"] is None
-print(json.dumps([list(result.index), list(result.label), list(result.probability), list(result.error)]))
+print(json.dumps([list(result.index), *(list(result[name]) for name in ("label", "probability", "next", "error"))]))
 """
     command = [sys.executable, "-c", code, opened.uri, *photos]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    index, labels, probabilities, errors = json.loads(done.stdout.splitlines()[-1])
+    index, labels, probabilities, others, errors = json.loads(done.stdout.splitlines()[-1])
     assert index == [7, 5, 3, 2, 1]
     scores = project(np.stack([measure(content) for content in good.values()]), fit.pca, K)
-    expected_labels, expected_probabilities = classify(scores, fit.discriminant, K)
-    assert labels == [*expected_labels, None] and labels[:3] == list(COLOURS)
-    np.testing.assert_allclose(probabilities, [*expected_probabilities, np.nan], rtol=1e-6)
+    expected = temper(log_scores(scores, fit.discriminant, K), 2.5)
+    assert labels[:3] == list(COLOURS) and labels[3:] == [fit.discriminant.labels[expected[3].argmax()], None]
+    np.testing.assert_allclose(probabilities[:4], expected.max(axis=1), rtol=1e-3)  # single precision on disk
+    assert probabilities[4] is None and others[4] == []
+    for first, (second, third) in zip(probabilities[:4], others[:4], strict=True):
+        assert first + second["probability"] + third["probability"] == pytest.approx(1)
     assert probabilities[3] < 0.9999  # or the probabilities compared would say little
     assert errors[:4] == [None] * 4 and "not a photo" in errors[4]
 

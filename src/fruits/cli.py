@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import fruits
+from fruits.cli_classify import CLASSIFY
 from fruits.cli_command import Command, add_commands
 from fruits.cli_databricks import DATABRICKS
 from fruits.cli_emr import EMR
@@ -265,6 +266,7 @@ COMMANDS = {
             "--port", type=int, default=5000, metavar="N", help="port on this machine (default: 5000)"
         ),
     ),
+    "classify": CLASSIFY,
     "databricks": DATABRICKS,
     "emr": EMR,
 }

@@ -16,9 +16,9 @@ from fruits.errors import FruitsError
 from fruits.platform import tracking
 from fruits.platform.progress import report
 from fruits.platform.tables import Lake, Table, quote
-from fruits.settings import Settings, as_text
-from fruits.silver import SILVER, choose_backbone, features_of, fingerprint, read_network, state
-from fruits.stats.discriminant import fit_discriminant
+from fruits.record import record_fit
+from fruits.settings import Settings
+from fruits.silver import SILVER, choose_backbone, features_of, fingerprint, state
 from fruits.stats.moments import Moments, forget_labels, merge_moments
 from fruits.stats.pca import Pca, choose_k, fit_pca, project
 
@@ -35,7 +35,6 @@ PCA_ARROW = pa.schema(
     ]
 )
 FEATURES = ["path", "sha256", "label", "split", "features"]  # what a photo's scores are made from
-MAP_PHOTOS = 5000  # dots of the figure of the first two components
 _NEWEST_FIT: dict[tuple, "Fit"] = {}  # for the comparison, which follows in the same process: seconds, and 60 MB
 
 
@@ -102,7 +101,9 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     store = opened and opened()
     if store is not None:
         fit = fit or fit_features(lake, backbone, groups)
-        run_id = tracking.find_run(store, model) or _record_fit(lake, store, settings, backbone, fit, k)
+        run_id = tracking.find_run(store, model) or record_fit(
+            lake, store, settings, backbone, fit, k, scores_of(lake, model)
+        )
     if model not in kept or run_id != kept[model]["run_id"]:
         _save_spectrum(lake, fit.pca, model, run_id)
     return {
@@ -253,46 +254,6 @@ def _save_spectrum(lake: Lake, pca: Pca, model: str, run_id: str | None) -> None
     columns = zip(pca.eigenvalues.tolist(), *(share.tolist() for share in shares), strict=True)
     rows = [(model, component, *values, run_id) for component, values in enumerate(columns, start=1)]
     lake.append(lake.spark.createDataFrame(rows, SPECTRUM.schema), SPECTRUM, f"model = {quote(model)}")
-
-
-def _record_fit(
-    lake: Lake, store: tracking.Tracking | None, settings: Settings, backbone: str, fit: Fit, k: int
-) -> str | None:
-    """Log the fit with its figures and models; returns the run, None without tracking."""
-    if store is None:
-        return None
-    # Here, since a run without tracking needs no matplotlib.
-    from fruits.samples import sample_photo
-    from fruits.views.plots import plot_components, plot_cumulative_variance
-
-    model, labelled = f"{fit.name}-k{k}", fit.labelled("Training")
-    dots = scores_of(lake, model).orderBy(F.xxhash64("path")).limit(MAP_PHOTOS)
-    dots = dots.selectExpr("label", "pca[0] AS x", "try_element_at(pca, 2) AS y").toPandas()
-    figures = [
-        ("cumulative_variance", plot_cumulative_variance(fit.pca.cumulative_explained_variance_ratio, k)),
-        (
-            "components",
-            plot_components(dots[["x", "y"]].to_numpy(float), dots["label"], fit.pca.explained_variance_ratio),
-        ),
-    ]
-    counts = {
-        f"photos_{group.split.lower()}{'' if group.labelled else '_unlabelled'}": group.photos for group in fit.groups
-    }
-    asked = {f"setting_{name}": as_text(getattr(settings, name)) for name in ("images", "lake", "weights", "k")}
-    return tracking.log_fit(
-        store,
-        tracking.FitRecord(
-            model=model,
-            backbone=backbone,
-            k=k,
-            pca=fit.pca,
-            discriminant=None if labelled is None else fit_discriminant(labelled, fit.pca, k),
-            network=read_network(lake, settings, backbone),
-            example=sample_photo(),
-            params={**asked, **counts, "silver_version": lake.version(SILVER)},
-            figures=figures,
-        ),
-    )
 
 
 def fingerprint_of(groups: list[Group]) -> tuple[int, int]:

@@ -5,10 +5,12 @@ Every function takes what open_tracking gave, None included, and never raises: a
 
 import time
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from fruits.platform.names import AT_K, CHAMPION, KINDS, MODEL_TAG, PARENT_TAG, RECOMMENDED_TAG
 from fruits.platform.progress import report
+from fruits.platform.tracking_classifier import find_champion, find_versions
 from fruits.platform.tracking_models import FitRecord, log_models
 from fruits.platform.tracking_store import Tracking, open_tracking, resolve_uri, start_opening, tolerate
 
@@ -62,7 +64,9 @@ def log_fit(tracking: Tracking, fit: FitRecord) -> str | None:
         curve = fit.pca.cumulative_explained_variance_ratio
         metrics = [("cumulative_explained_variance", value, step) for step, value in enumerate(curve, start=1)]
         at_k = [("k", fit.k, 0), (AT_K, curve[fit.k - 1], 0)]
-        _log_metrics(tracking, run_id, metrics + at_k)
+        trust = vars(fit.calibration) if fit.calibration.photos else {}
+        trust = [(f"calibration_{name}", value, 0) for name, value in trust.items() if isfinite(value)]
+        _log_metrics(tracking, run_id, metrics + at_k + trust)
         _log_figures(tracking, run_id, fit.figures)
         if fit.discriminant is not None:
             tracking.client.log_dict(run_id, list(fit.discriminant.labels), "labels.json")
@@ -240,22 +244,9 @@ def _parent_runs(tracking: Tracking, model: str | None = None) -> list["Run"]:
 def _versions(tracking: Tracking, kind: str) -> list["ModelVersion"]:
     """Give all registered versions of a kind of model, newest first."""
     name = tracking.names[kind]
-    if name is None:
-        return []
-    found = tracking.client.search_model_versions(f"name='{name}'")
-    return sorted(found, key=lambda each: int(each.version), reverse=True)
+    return [] if name is None else find_versions(tracking.client, name)
 
 
 def _champion(tracking: Tracking) -> "ModelVersion | None":
-    from mlflow.exceptions import MlflowException
-
     name = tracking.names["pca"]
-    if name is None:
-        return None
-    try:
-        version = tracking.client.get_registered_model(name).aliases.get(CHAMPION)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
-            raise
-        return None
-    return None if version is None else tracking.client.get_model_version(name, version)
+    return None if name is None else find_champion(tracking.client, name)

@@ -3,23 +3,42 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fruits.information import FIELDS
 from fruits.platform.names import MODEL_TAG
 from fruits.platform.progress import report
 from fruits.platform.tracking_store import Tracking
+from fruits.stats.calibration import UNCALIBRATED, Calibration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.models import Model
+    from mlflow.models import Model, ModelSignature
 
 PACKAGE = __name__.partition(".")[0]
+# What the classifier needs of it, and no more: what travels must load where nothing else is.
+CODE = (
+    "__init__.py",
+    "classifier.py",
+    "classifier_model.py",
+    "errors.py",
+    "information.py",
+    "species.csv",
+    "storage.csv",
+    "stats/__init__.py",
+    "stats/calibration.py",
+    "stats/discriminant.py",
+    "stats/moments.py",
+    "stats/pca.py",
+    "vision/__init__.py",
+    "vision/decode.py",
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +51,7 @@ class FitRecord:
         k: components kept, at most r.
         pca: a Pca of r components.
         discriminant: a Discriminant of at least k components; None where no photo has a label.
+        calibration: how far the discriminant is to be trusted.
         network: the .tflite that made the features; None leaves the classifier out.
         example: one photo as bytes, the classifier's input example; it stays for good, so let it be nobody's photo.
         params: what led to the fit: settings, table versions, counts.
@@ -44,6 +64,7 @@ class FitRecord:
     k: int
     pca: Any
     discriminant: Any = None
+    calibration: Calibration = UNCALIBRATED
     network: bytes | None = None
     example: bytes = b""
     params: Mapping[str, object] = field(default_factory=dict)
@@ -94,7 +115,7 @@ def _register(
     name = tracking.names[kind]
     about = {
         "pca": "Features to centred PCA scores; mlflow.sklearn.load_model, then transform.",
-        "classifier": "Photo bytes in, label and probability out; mlflow.pyfunc.load_model, then predict.",
+        "classifier": "Photo bytes in; label, probability, the next four, facts on the fruit and a decision out.",
     }[kind]
     try:
         tracking.client.create_registered_model(name, description=about)
@@ -141,55 +162,47 @@ def make_sklearn_pca(pca: Any, k: int) -> Any:
 def _save_classifier(fit: FitRecord, target: Path, about: "Model", folder: Path) -> None:
     import mlflow.pyfunc
     import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+
+    from fruits.classifier import save_classifier
 
     code = folder / PACKAGE
     copy_code(resources.files(PACKAGE), code)
-    outputs = [
-        ColSpec("string", "label", required=False),
-        ColSpec("double", "probability"),
-        ColSpec("string", "error", required=False),
-    ]
     mlflow.pyfunc.save_model(
         target,
         python_model=str(code / "classifier_model.py"),
-        artifacts=_write_artifacts(fit, folder),
+        artifacts=save_classifier(folder, fit.network, fit.pca, fit.discriminant, fit.calibration, fit.k),
         code_paths=[str(code)],
         mlflow_model=about,
-        signature=ModelSignature(Schema([ColSpec("binary", "content")]), Schema(outputs)),
+        signature=_sign_classifier(),
         input_example=pd.DataFrame({"content": [fit.example]}),
         pip_requirements=_pin("ai-edge-litert", "numpy", "pandas", "pillow"),
     )
 
 
-def _write_artifacts(fit: FitRecord, folder: Path) -> dict[str, str]:
-    """Write what the classifier holds; classifier_model.py reads it."""
-    network, arrays, labels = folder / "network.tflite", folder / "classifier.npz", folder / "labels.json"
-    network.write_bytes(fit.network)
-    d, k = fit.discriminant, fit.k
-    pca = replace(fit.pca, components=fit.pca.components[:k], eigenvalues=fit.pca.eigenvalues[:k])
-    discriminant = replace(
-        d,
-        whitening=d.whitening[:k, :k],
-        centroids=d.centroids[:, :k],
-        whitened_centroids=d.whitened_centroids[:, :k],
-    )
-    parts = {f"pca.{name}": value for name, value in vars(pca).items()}
-    parts |= {f"discriminant.{name}": value for name, value in vars(discriminant).items() if name != "labels"}
-    np.savez(arrays, **parts)
-    labels.write_text(json.dumps(list(d.labels), ensure_ascii=False), encoding="utf-8")
-    return {"network": str(network), "arrays": str(arrays), "labels": str(labels)}
+def _sign_classifier() -> "ModelSignature":
+    """Say what goes in and comes out: the columns of classifier_model.py."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import Array, Object, Property
+
+    likely = Object([Property("label", "string"), Property("probability", "double")])
+    outputs = [
+        ColSpec("string", "label", required=False),
+        ColSpec("double", "probability", required=False),
+        ColSpec(Array(likely), "next"),
+        ColSpec(Object([Property(name, "string") for name in FIELDS]), "information", required=False),
+        ColSpec("string", "decision", required=False),
+        ColSpec("string", "error", required=False),
+    ]
+    return ModelSignature(Schema([ColSpec("binary", "content")]), Schema(outputs))
 
 
 def copy_code(source: Any, target: Path) -> None:
-    """Copy the Python files of a package, which may be in a zip, as on EMR."""
-    target.mkdir()
-    for each in source.iterdir():
-        if each.name.endswith(".py"):
-            (target / each.name).write_bytes(each.read_bytes())
-        elif each.is_dir() and (each / "__init__.py").is_file():
-            copy_code(each, target / each.name)
+    """Copy the CODE of the package, which may be in a zip, as on EMR."""
+    for name in CODE:
+        file = target / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(source.joinpath(name).read_bytes())
 
 
 def _pin(*packages: str) -> list[str]:

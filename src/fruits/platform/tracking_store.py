@@ -199,17 +199,11 @@ def _open(uri: str, settings: Settings, create: bool) -> Tracking | None:
     missing = [package for module, package in RECORDERS.items() if find_spec(module) is None]
     if create and missing:
         raise FruitsError(f"a fit is not recorded without {' and '.join(missing)}; pip install {' '.join(missing)}")
-    from mlflow import MlflowClient
-
-    databricks, http = is_databricks(uri), uri.startswith("http")
-    registry_uri = uri.replace("databricks", "databricks-uc", 1) if databricks else uri
-    name = workspace_experiment(settings.experiment) if databricks else settings.experiment
+    name = workspace_experiment(settings.experiment) if is_databricks(uri) else settings.experiment
     artifacts = prepare_file(uri)
-    with _environment(FIRST_CALL if http else {}):
-        client = MlflowClient(uri, registry_uri)
+    client, registry_uri = connect(uri)
+    with first_call(uri):
         experiment = client.get_experiment_by_name(name)
-    for variable, value in PATIENCE.items() if http else ():
-        os.environ.setdefault(variable, value)
     if experiment is None and not create:
         return None
     experiment_id = experiment.experiment_id if experiment else _create_experiment(client, name, artifacts)
@@ -217,7 +211,25 @@ def _open(uri: str, settings: Settings, create: bool) -> Tracking | None:
         raise SettingError(
             f"experiment {name!r} was deleted; `mlflow experiments restore -x {experiment_id}`, or take another name"
         )
-    return Tracking(client, uri, registry_uri, experiment_id, name_models(settings, databricks))
+    return Tracking(client, uri, registry_uri, experiment_id, name_models(settings, is_databricks(uri)))
+
+
+def connect(uri: str) -> tuple["MlflowClient", str]:
+    """Make a client of a store, and name its registry; nothing is asked yet."""
+    from mlflow import MlflowClient
+
+    registry_uri = uri.replace("databricks", "databricks-uc", 1) if is_databricks(uri) else uri
+    return MlflowClient(uri, registry_uri), registry_uri
+
+
+@contextmanager
+def first_call(uri: str) -> Iterator[None]:
+    """Have a server that is away found out soon; one that answered then has more patience."""
+    is_server = uri.startswith("http")
+    with _environment(FIRST_CALL if is_server else {}):
+        yield
+    for variable, value in PATIENCE.items() if is_server else ():
+        os.environ.setdefault(variable, value)
 
 
 def _create_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:

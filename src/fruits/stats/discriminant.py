@@ -95,27 +95,6 @@ def log_scores(scores: np.ndarray, discriminant: Discriminant, k: int) -> np.nda
     return discriminant.log_priors + _closeness(whitened, discriminant.whitened_centroids[:, :k]) - length[:, None]
 
 
-def classify(scores: np.ndarray, discriminant: Discriminant, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Name the most probable label of every photo, by the first k PCA scores.
-
-    Args:
-        scores: (n, at least k) centred PCA scores.
-        discriminant: the fitted classifier.
-        k: number of components, 1 to kmax.
-
-    Returns:
-        Labels (n,) and their posterior probabilities (n,), above 0 and at most 1.
-
-    Raises:
-        ValueError: k is more than kmax or than the columns of scores.
-    """
-    logs = log_scores(scores, discriminant, k)
-    best = logs.argmax(axis=1)
-    # Softmax of the best label alone; the best is subtracted first, so nothing overflows.
-    odds = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return np.array(discriminant.labels)[best], 1 / odds.sum(axis=1)
-
-
 def count_correct(
     scores: np.ndarray, label_index: np.ndarray, discriminant: Discriminant, ks: Sequence[int]
 ) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from fruits.platform.progress import in_words
-from fruits.views.summaries import _table
+from fruits.views.summaries import write_table
 
 
 def show_end(result: dict[str, Any]) -> str:
@@ -39,7 +39,7 @@ def show_status(result: dict[str, Any]) -> str:
         for row in result["runs"]
     ]
     lines = [f"stack {result['stack']} in {result['region']}, s3://{result['bucket']}"]
-    lines.append(_table(["run", "on", "state", "started", "took", "name"], rows) or "no run yet; fruits emr run")
+    lines.append(write_table(["run", "on", "state", "started", "took", "name"], rows) or "no run yet; fruits emr run")
     active = [row["run_id"] for row in result["runs"] if row["is_active"]]
     lines += [f"under way: fruits emr run --follow {run_id}, or fruits emr stop {run_id}" for run_id in active]
     return "\n".join(lines)

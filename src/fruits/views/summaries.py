@@ -55,18 +55,24 @@ def show_status(result: dict[str, Any]) -> str:
         [name, *(["-", "-"] if about is None else [about["version"], about["rows"]])]
         for name, about in result["tables"].items()
     ]
-    parts = [f"lake {result['lake']}", _table(["table", "version", "rows"], tables), _show_photos(result["photos"])]
+    parts = [
+        f"lake {result['lake']}",
+        write_table(["table", "version", "rows"], tables),
+        _show_photos(result["photos"]),
+    ]
     if errors := sorted(result["errors"], key=lambda row: -row["photos"]):
         shown = [[row["photos"], row["table"], row["error"]] for row in errors[:MOST_ERRORS]]
         left = len(errors) - len(shown)
-        parts.append(_table(["errors", "table", "reason"], shown) + (f"\nand {left} more reasons" if left else ""))
-    parts.append(_table(["features", "backbone"], [[row["photos"], row["backbone"]] for row in result["features"]]))
-    parts.append(_table(["scores", "model"], [[row["photos"], row["model"]] for row in result["projections"]]))
+        parts.append(write_table(["errors", "table", "reason"], shown) + (f"\nand {left} more reasons" if left else ""))
+    parts.append(
+        write_table(["features", "backbone"], [[row["photos"], row["backbone"]] for row in result["features"]])
+    )
+    parts.append(write_table(["scores", "model"], [[row["photos"], row["model"]] for row in result["projections"]]))
     models = [
         [row["name"], row["version"], ", ".join(row["aliases"]), row["k"], _when(row["created"]), row["model"]]
         for row in result["models"]
     ]
-    parts.append(_table(["registered", "version", "alias", "k", "made", "model"], models))
+    parts.append(write_table(["registered", "version", "alias", "k", "made", "model"], models))
     runs = [
         [
             _when(row["start_time"]),
@@ -78,7 +84,7 @@ def show_status(result: dict[str, Any]) -> str:
         ]
         for row in result["runs"]
     ]
-    parts.append(_table(["run", "status", "k", "variance", "recommended k", "model"], runs))
+    parts.append(write_table(["run", "status", "k", "variance", "recommended k", "model"], runs))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -140,7 +146,7 @@ def show_job_runs(result: dict[str, Any]) -> str:
         for row in result["runs"]
     ]
     head = f"job {result['job']} ({result['job_id']})"
-    return f"{head}\n{_table(['run', 'started', 'trigger', 'state', 'took', 'link'], rows)}"
+    return f"{head}\n{write_table(['run', 'started', 'trigger', 'state', 'took', 'link'], rows)}"
 
 
 def show_fit(result: dict[str, Any]) -> str:
@@ -205,7 +211,7 @@ def _show_comparison(rows: Sequence[dict[str, Any]]) -> str:
         + ["<- recommended" if row["recommended"] else ""]
         for row in rows
     ]
-    return _table([*COMPARED.values(), ""], cells)
+    return write_table([*COMPARED.values(), ""], cells)
 
 
 def _show_photos(counts: Sequence[dict[str, Any]]) -> str:
@@ -216,10 +222,10 @@ def _show_photos(counts: Sequence[dict[str, Any]]) -> str:
         labels.setdefault(row["label"] or "(no label)", {})[row["split"] or "-"] = row["photos"]
     cells = [[label, *(labels[label].get(split, 0) for split in splits)] for label in sorted(labels)]
     sums = [f"{len(labels)} labels", *(sum(row[place] for row in cells) for place in range(1, len(splits) + 1))]
-    return _table(["label", *splits], [*cells, sums] if len(cells) > 1 else cells)
+    return write_table(["label", *splits], [*cells, sums] if len(cells) > 1 else cells)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def write_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Write rows under a head, numbers to the right, words to the left; nothing for no rows."""
     if not rows:
         return ""
