@@ -14,7 +14,7 @@ from fruits.errors import FruitsError
 from fruits.gold import Fit, name_fit
 from fruits.platform.tables import Lake
 from fruits.silver import features_of
-from fruits.stats.discriminant import Discriminant, classify, fit_discriminant
+from fruits.stats.discriminant import Discriminant, fit_discriminant, log_scores
 from fruits.stats.moments import unpack_moments
 from fruits.stats.pca import Pca, fit_pca, project
 
@@ -110,13 +110,14 @@ def _guesser(
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     most = max(ks)
     cut = Pca(pca.n, pca.mean, pca.components[:most], pca.eigenvalues[:most], pca.total_variance)
+    labels = np.array(discriminant.labels)
 
     def guess_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if not batch.num_rows:
                 continue
             scores = project(as_matrix(batch["features"]), cut, most)
-            guesses = np.stack([classify(scores, discriminant, k)[0] for k in ks], axis=1)
+            guesses = np.stack([labels[log_scores(scores, discriminant, k).argmax(axis=1)] for k in ks], axis=1)
             columns = [batch["path"], batch["label"], pa.array(guesses.tolist(), pa.list_(pa.string()))]
             yield pa.RecordBatch.from_arrays(columns, schema=GUESSES_ARROW)
 
