@@ -197,6 +197,7 @@ def test_every_function_that_runs_in_workers_lives_in_a_file_watched_above():
         ("fruits.platform.databricks_models", "databricks requests pyspark mlflow"),
         ("fruits.cli_emr", "boto3 botocore pyspark mlflow pandas numpy"),
         ("fruits.platform.s3_upload", "boto3 botocore pyspark mlflow pandas numpy"),
+        ("fruits.platform.emr_cost", "boto3 botocore pyspark mlflow pandas numpy"),
         ("fruits.platform.aws", "boto3 botocore pyspark mlflow pandas numpy"),
         ("fruits.platform.emr_start", "boto3 botocore pyspark mlflow pandas numpy"),
         ("fruits.platform.emr_stack", "boto3 botocore pyspark mlflow pandas numpy"),
