@@ -12,10 +12,10 @@ LAKE ?= lake
 WEIGHTS ?=
 RUN_ARGS ?=
 
-.PHONY: help setup java run test test-fast lint requirements clean
+.PHONY: help setup java run test test-fast test-s3 test-spark35 lint requirements clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## make .venv, again only when requirements.txt or pyproject.toml change
 
@@ -49,12 +49,15 @@ endef
 
 test: java $(STAMP) lint ## every test, those on Spark twice: on classic Spark and on Spark Connect
 	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m spark; spark=$$?; \
-	echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark)' && [ $$spark = 0 ],\
+	echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or s3)' && [ $$spark = 0 ],\
 	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark; spark=$$?; \
 	echo "in processes of their own:"; $(BIN)/pytest -m 'slow and not spark' && [ $$spark = 0 ])
 
 test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
-	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark)',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
+	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or s3)',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
+
+test-s3: java $(STAMP) ## the chain on S3 against a server of this machine; fetches 600 MB once
+	$(BIN)/pytest -m s3
 
 lint: $(STAMP) ## ruff: style and formatting
 	$(BIN)/ruff check .
