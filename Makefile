@@ -59,6 +59,19 @@ test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spar
 test-s3: java $(STAMP) ## the chain on S3 against a server of this machine; fetches 600 MB once
 	$(BIN)/pytest -m s3
 
+# What emr-7.14.0 has. Its Spark differs, the packages beside it are the pinned ones.
+OLD := .venv-spark35/bin/python
+OLD_TESTS := $(patsubst %,tests/test_%.py,bronze silver accumulate gold compare forget tables status pending chain)
+
+.venv-spark35/.ready: $(STAMP)
+	$(PYTHON) -m venv --without-pip .venv-spark35
+	grep -vE '^(pyspark|delta-spark)==' requirements.txt > .venv-spark35/constraints.txt
+	$(BIN)/uv pip install --quiet --python $(OLD) --constraint .venv-spark35/constraints.txt pyspark==3.5.8 delta-spark==3.3.2 setuptools --editable . matplotlib mlflow scikit-learn pytest
+	@touch $@
+
+test-spark35: java .venv-spark35/.ready ## the core of the tests on Spark 3.5.8 and Delta 3.3.2, as on emr-7.14.0
+	$(OLD) -m pytest -m spark $(OLD_TESTS)
+
 lint: $(STAMP) ## ruff: style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,4 +80,4 @@ requirements: $(STAMP) ## pin requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --quiet --no-header --no-annotate -o requirements.txt pyproject.toml
 
 clean: ## remove what make made
-	rm -rf .venv lake samples dist .pytest_cache .ruff_cache
+	rm -rf .venv .venv-spark35 lake samples dist .pytest_cache .ruff_cache
