@@ -21,7 +21,7 @@ ALL = ["run", "bronze", "silver", "gold", "compare"]
 def no_spark(monkeypatch):
     """Spark must not start: what is wrong was to be found before."""
 
-    def start():
+    def start(_):
         raise AssertionError("Spark was started")
 
     monkeypatch.setattr("fruits.platform.session.open_session", start)
