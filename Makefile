@@ -14,10 +14,10 @@ LAKE ?= lake
 WEIGHTS ?=
 RUN_ARGS ?=
 
-.PHONY: help setup java run test test-fast test-browser lint requirements clean
+.PHONY: help setup java run test test-fast test-s3 test-spark35 test-browser lint requirements clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## make .venv, again only when requirements.txt or pyproject.toml change
 
@@ -42,6 +42,9 @@ run: java $(if $(filter-out fruits %.tflite,$(WEIGHTS)),$(STAMP),$(RUN_STAMP)) #
 	$(if $(IMAGES),,$(BIN)/fruits samples samples)
 	$(BIN)/fruits run --images "$(or $(IMAGES),samples)" --lake "$(LAKE)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(RUN_ARGS)
 
+# Tests that need a process, or programs, of their own have targets of their own.
+APART := s3 or browser
+
 # Two at once, for a test on Spark waits mostly on one thread; what the second says comes last.
 define at_once
 	@export OPENBLAS_NUM_THREADS=1; log=$$(mktemp); status=0; { $(2); } > "$$log" 2>&1 & second=$$!; \
@@ -51,12 +54,28 @@ endef
 
 test: java $(STAMP) lint ## every test, those on Spark twice: on classic Spark and on Spark Connect
 	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m spark; spark=$$?; \
-	echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or browser)' && [ $$spark = 0 ],\
+	echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or $(APART))' && [ $$spark = 0 ],\
 	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark; spark=$$?; \
-	echo "in processes of their own:"; $(BIN)/pytest -m 'slow and not (spark or browser)' && [ $$spark = 0 ])
+	echo "in processes of their own:"; $(BIN)/pytest -m 'slow and not (spark or $(APART))' && [ $$spark = 0 ])
 
 test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
-	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or browser)',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
+	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or $(APART))',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
+
+test-s3: java $(STAMP) ## the chain on S3 against a server of this machine; fetches 600 MB once
+	$(BIN)/pytest -m s3
+
+# What emr-7.14.0 has. Its Spark differs, the packages beside it are the pinned ones.
+OLD := .venv-spark35/bin/python
+OLD_TESTS := $(patsubst %,tests/test_%.py,bronze silver accumulate gold compare forget tables status pending chain)
+
+.venv-spark35/.ready: $(STAMP)
+	$(PYTHON) -m venv --without-pip .venv-spark35
+	grep -vE '^(pyspark|delta-spark)==' requirements.txt > .venv-spark35/constraints.txt
+	$(BIN)/uv pip install --quiet --python $(OLD) --constraint .venv-spark35/constraints.txt pyspark==3.5.8 delta-spark==3.3.2 setuptools --editable . matplotlib mlflow scikit-learn pytest
+	@touch $@
+
+test-spark35: java .venv-spark35/.ready ## the core of the tests on Spark 3.5.8 and Delta 3.3.2, as on emr-7.14.0
+	$(OLD) -m pytest -m spark $(OLD_TESTS)
 
 # Chromium comes from Debian where this is root on Debian; elsewhere a person installs it.
 CHROMIUM = $$(command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable)
@@ -79,4 +98,4 @@ requirements: $(STAMP) ## pin requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --quiet --no-header --no-annotate -o requirements.txt pyproject.toml
 
 clean: ## remove what make made
-	rm -rf .venv lake samples dist .pytest_cache .ruff_cache
+	rm -rf .venv .venv-spark35 lake samples dist .pytest_cache .ruff_cache

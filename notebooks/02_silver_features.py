@@ -19,7 +19,7 @@ from fruits.silver import SILVER, featurise_photos
 # COMMAND ----------
 
 settings = parameters.read(globals().get("dbutils"))  # widgets on Databricks, --name value elsewhere
-spark = open_session()
+spark = open_session(settings)
 
 # COMMAND ----------
 

@@ -19,7 +19,7 @@ from fruits.platform.tables import Lake
 # COMMAND ----------
 
 settings = parameters.read(globals().get("dbutils"))  # widgets on Databricks, --name value elsewhere
-spark = open_session()
+spark = open_session(settings)
 
 # COMMAND ----------
 

@@ -21,7 +21,7 @@ ALL = ["run", "bronze", "silver", "gold", "compare"]
 def no_spark(monkeypatch):
     """Spark must not start: what is wrong was to be found before."""
 
-    def start():
+    def start(_):
         raise AssertionError("Spark was started")
 
     monkeypatch.setattr("fruits.platform.session.open_session", start)
@@ -189,7 +189,7 @@ def test_without_pyspark_it_says_what_to_install(fruits, monkeypatch, tmp_path):
 
 def test_run_does_the_steps_in_order_and_a_step_does_its_own(fruits, place, monkeypatch):
     here, done = place(), []
-    monkeypatch.setattr("fruits.platform.session.open_session", lambda: "a session")
+    monkeypatch.setattr("fruits.platform.session.open_session", lambda _: "a session")
 
     def put(step: str, verb: str) -> None:
         monkeypatch.setattr(f"fruits.{step}.{verb}", lambda spark, given: done.append((step, given.k)) or {"n": 1})
@@ -210,7 +210,7 @@ def test_run_does_the_steps_in_order_and_a_step_does_its_own(fruits, place, monk
 
 
 def test_a_photo_that_no_table_had_is_status_1_and_said(fruits, tmp_path, monkeypatch):
-    monkeypatch.setattr("fruits.platform.session.open_session", lambda: "a session")
+    monkeypatch.setattr("fruits.platform.session.open_session", lambda _: "a session")
     monkeypatch.setattr("fruits.forget.forget_photos", lambda *_: {"erased": {"gold_pca": 1}, "not_found": asked[1:]})
     for asked, expected in ((["a.jpg"], 0), (["a.jpg", "b.jpg"], 1)):
         status, out, _ = fruits("forget", "--lake", tmp_path, *asked)

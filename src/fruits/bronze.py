@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from fruits.errors import FruitsError, SettingError
+from fruits.platform import s3a
 from fruits.platform.files import EXTENSIONS, walk_photos
 from fruits.platform.progress import Progress
 from fruits.platform.tables import URI, Lake, Table, quote
@@ -122,7 +123,7 @@ def list_photos(spark: SparkSession, root: str) -> DataFrame:
             raise SettingError(
                 f"images={root!r} is not there; it holds the photos as [<split>/]<label>/<file>"
             ) from None
-        raise
+        raise s3a.explain(error, root) or error from None
     # Without its content a file costs nothing to "read", a task costs some: few tasks.
     listing = photos.select(
         relative_path(F.col("path"), root).alias("path"),

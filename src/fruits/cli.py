@@ -105,7 +105,7 @@ def _open(settings: Settings) -> Any:
     from fruits.platform.tables import locate
 
     locate(settings.lake)
-    spark = open_session()
+    spark = open_session(settings)
     # Spark's own answer to Ctrl-C calls the JVM, perhaps in the middle of a call to it: a page of traces. The JVM ends
     # with this process anyway. And what py4j then logs is no news.
     signal.signal(signal.SIGINT, signal.default_int_handler)

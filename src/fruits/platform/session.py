@@ -18,13 +18,18 @@ from pyspark.sql import SparkSession
 
 import fruits
 from fruits.errors import FruitsError
-from fruits.platform import worker_daemon
+from fruits.platform import s3a, worker_daemon
 from fruits.platform.delta import DELTA_SQL
 from fruits.platform.files import cache_folder
+from fruits.settings import Settings
 
-DELTA_PACKAGE = "io.delta:delta-spark_4.1_2.13:4.2.0"
+# From Delta 4.1 on the name has Spark's version. 3.5 is the Spark of emr-7.14.0, which is otherwise the same to us.
+DELTA_PACKAGES = {"3.5": "io.delta:delta-spark_2.12:3.3.2", "4.1": "io.delta:delta-spark_4.1_2.13:4.2.0"}
+DELTA_PACKAGE = DELTA_PACKAGES.get(pyspark.__version__[:3], DELTA_PACKAGES["4.1"])
 # Delta's jar names Spark's own dependencies again; Spark has them, so they need no download and no place in the path.
-SPARK_HAS = "org.apache.hadoop:*,org.apache.parquet:*,org.apache.logging.log4j:*,org.slf4j:*,com.fasterxml.jackson.*:*"
+SPARK_HAS = (
+    "org.apache.hadoop:hadoop-c*,org.apache.parquet:*,org.apache.logging.log4j:*,org.slf4j:*,com.fasterxml.jackson.*:*"
+)
 # On jobs of seconds the optimising compiler and a parallel collector cost more than they give (31.0 -> 22.6 s).
 # With one compiler Java keeps 48 MB for its code, and an hour of Spark fills that: it then runs interpreted.
 # A heap that starts small is collected whole each time it grows (1,200 photos: 21.4 -> 20.5 s).
@@ -64,8 +69,11 @@ LAPTOP = DELTA_SQL | {
 }
 
 
-def open_session() -> SparkSession:
+def open_session(settings: Settings | None = None) -> SparkSession:
     """Give the session of this machine, starting a local one only where there is none.
+
+    A local one can reach S3 where the photos, the lake or the weights of `settings` are there: that takes a package of
+    600 MB, fetched once.
 
     A session that exists (a notebook's, Databricks', spark-submit's, a remote one's) is used as it is. `SPARK_REMOTE`
     chooses Spark Connect, as everywhere in Spark: `local[*]` starts a server here, `sc://host` uses one that runs.
@@ -85,7 +93,7 @@ def open_session() -> SparkSession:
         "spark.driver.memory": f"{_driver_memory()}m",
         "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} {_class_archive()}",
     }
-    for name, value in (LAPTOP | java).items():
+    for name, value in (LAPTOP | java | _reach_s3(settings)).items():
         builder = builder.config(name, value)
     if "SPARK_REMOTE" not in os.environ:
         builder = builder.master("local[*]")
@@ -123,6 +131,11 @@ def _add_delta(builder: SparkSession.Builder) -> SparkSession.Builder:
             if not submitted.contains(name):
                 builder = builder.config(name, value)
     return builder
+
+
+def _reach_s3(settings: Settings | None) -> dict[str, str]:
+    needed = s3a.session_settings((settings.images, settings.lake, settings.weights) if settings else ())
+    return needed and {**needed, "spark.jars.packages": f"{DELTA_PACKAGE},{s3a.hadoop_package()}"}
 
 
 def _driver_memory() -> int:

@@ -13,6 +13,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from fruits.errors import SettingError
+from fruits.platform import s3a
 
 SCHEMA = re.compile(r"[\w-]+\.[\w-]+")  # catalog.schema
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")  # s3://, s3a://, abfss://, dbfs:/, file:/
@@ -66,19 +67,17 @@ class Lake:
         """Open a lake; nothing is read or written yet."""
         self.spark = spark
         self.location = locate(lake)
+        self._seen: set[str] = set()
 
     def exists(self, table: Table) -> bool:
         """Whether the table was ever written."""
-        if is_schema(self.location):
-            return self.spark.catalog.tableExists(self._sql_name(table))
         if self._is_folder:
             # A run killed in its first write leaves the folder of the log, without a commit in it.
             return any(self._commits(table))
-        try:
-            self.spark.sql(f"DESCRIBE DETAIL {self._sql_name(table)}").collect()
-        except AnalysisException:
-            return False
-        return True
+        # Asking a catalog or a store takes long, and a table that was there stays.
+        if table.name not in self._seen and self._is_there(table):
+            self._seen.add(table.name)
+        return table.name in self._seen
 
     def version(self, table: Table) -> int | None:
         """Newest version of the table, None if it was never written."""
@@ -172,6 +171,17 @@ class Lake:
             self.spark.sql(f"REORG TABLE {name} APPLY (PURGE)")  # rows removed may be marked only, in files still used
         self.spark.sql(f"VACUUM {name}")
         self.spark.sql(f"ALTER TABLE {name} UNSET TBLPROPERTIES ('delta.deletedFileRetentionDuration')")
+
+    def _is_there(self, table: Table) -> bool:
+        if is_schema(self.location):
+            return self.spark.catalog.tableExists(self._sql_name(table))
+        try:
+            self.spark.sql(f"DESCRIBE DETAIL {self._sql_name(table)}").collect()
+        except AnalysisException:
+            return False
+        except Exception as error:  # Py4J's on classic Spark, Spark's own on Connect
+            raise s3a.explain(error, self.location) or error from None
+        return True
 
     @property
     def _is_folder(self) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fruits.errors import FruitsError, SettingError
+from fruits.platform import s3a
 from fruits.platform.names import workspace_experiment
 from fruits.platform.progress import report
 from fruits.platform.tables import URI, is_schema, locate
@@ -201,6 +202,8 @@ def _open(uri: str, settings: Settings, create: bool) -> Tracking | None:
         raise FruitsError(f"a fit is not recorded without {' and '.join(missing)}; pip install {' '.join(missing)}")
     name = workspace_experiment(settings.experiment) if is_databricks(uri) else settings.experiment
     artifacts = prepare_file(uri)
+    if artifacts and s3a.is_s3(settings.lake):
+        artifacts = s3a.artifacts_beside(locate(settings.lake))  # a cluster's own disk goes with it
     client, registry_uri = connect(uri)
     with first_call(uri):
         experiment = client.get_experiment_by_name(name)

@@ -21,10 +21,11 @@ def drop_archives() -> None:
 
 def refuse_jars() -> None:
     """Keep Delta's jars out too, which every task is told to add."""
-    from pyspark import worker_util
+    from pyspark import worker, worker_util
 
-    add_path = worker_util.add_path
-    worker_util.add_path = lambda path: None if path.endswith(".jar") else add_path(path)
+    module = worker_util if hasattr(worker_util, "add_path") else worker  # it moved there in Spark 4
+    add_path = module.add_path
+    module.add_path = lambda path: None if path.endswith(".jar") else add_path(path)
 
 
 if __name__ == "__main__":
