@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from fruits.cli_command import Command
+from fruits.cli_emr_notebook import NOTEBOOK
 
 if TYPE_CHECKING:
     from fruits.platform.aws import Aws
@@ -31,5 +32,5 @@ EMR = Command(
     "the chain on AWS EMR",
     "logs in as boto3 does (profile, environment, role), in a region of the European Union",
     "fruits emr run",
-    below={},
+    below=NOTEBOOK,
 )
