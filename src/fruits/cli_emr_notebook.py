@@ -1,6 +1,8 @@
 """`fruits emr notebook`: the chain as one notebook for EMR Studio, JupyterHub and JupyterLab."""
 
 import argparse
+import os
+import platform
 import re
 from pathlib import Path
 from typing import Any
@@ -31,11 +33,21 @@ def _write_notebook(arguments: argparse.Namespace) -> dict[str, Any]:
 
     place = Place(arguments.kernel, arguments.bucket, fruits.__version__, arguments.architecture, arguments.cluster)
     told = {name: getattr(settings, name) for name in SETTINGS if name in SHOWN or getattr(arguments, name)}
-    notebook = compose(_find_sources(), place, arguments.language, told)
+    note = _describe_run(arguments.language) if arguments.execute else ""
+    notebook = compose(_find_sources(), place, arguments.language, told, note)
     if arguments.execute:
         execute(notebook, Path.cwd())
     save(notebook, file)
     return {"notebook": str(file), "kernel": arguments.kernel, "cells": len(notebook.cells)}
+
+
+def _describe_run(language: str) -> str:
+    """Say on what machine a notebook is executed, without its name."""
+    from fruits.views.notebook_texts import TEXTS
+
+    return TEXTS[language]["executed"].format(
+        cores=os.cpu_count(), system=platform.system(), machine=platform.machine()
+    )
 
 
 def _find_sources() -> Path:

@@ -162,7 +162,7 @@ class Place:
     on_cluster: bool = False
 
 
-def compose(folder: Path, place: Place, language: str, settings: Mapping[str, Any]) -> "NotebookNode":
+def compose(folder: Path, place: Place, language: str, settings: Mapping[str, Any], note: str = "") -> "NotebookNode":
     """Make the cloud notebook.
 
     Args:
@@ -170,9 +170,10 @@ def compose(folder: Path, place: Place, language: str, settings: Mapping[str, An
         place: where it runs.
         language: of the words, en or fr.
         settings: values of the parameters; where `images` or `lake` is missing, they are in the bucket.
+        note: words under the title, if any.
     """
     texts = TEXTS[language]
-    cells = [Cell(texts["title"], is_code=False)]
+    cells = [Cell(words, is_code=False) for words in (texts["title"], note) if words]
     if place.kernel == "sparkmagic":
         asked = ask_session(place.bucket, place.version, place.architecture, place.on_cluster)
         cells += [

@@ -14,6 +14,10 @@ The chain of the project **fruits** in one notebook: photos in S3 go in, tables 
 
 Run the cells from top to bottom. A second run does only what is new: where nothing changed, it reads no photo, starts
 no network and writes no table.""",
+    "executed": """\
+**This is a copy with the outputs of a run**, to be read without an AWS account. It ran with a Python kernel on a
+machine of {cores} cores ({system}, {machine}), the photos beside it, not on AWS; the steps are the same code there.
+The table under Bronze says how many photos went in, the name of the backbone under Silver which network saw them.""",
     "configure": """\
 ## The session
 This cell asks Livy for a Spark session that has the published release (`fruits emr publish`), Delta Lake and Python
@@ -90,6 +94,10 @@ La chaîne du projet **fruits** en un seul notebook : des photos dans S3 en entr
 
 Exécutez les cellules de haut en bas. Une seconde exécution ne fait que ce qui est nouveau : si rien n'a changé, elle ne
 lit aucune photo, ne lance aucun réseau et n'écrit aucune table.""",
+    "executed": """\
+**Cette copie contient les résultats d'une exécution**, pour être lue sans compte AWS. Elle a tourné avec un noyau
+Python sur une machine de {cores} cœurs ({system}, {machine}), les photos à côté, et non sur AWS ; les étapes y sont le
+même code. Le tableau sous Bronze dit combien de photos sont entrées, et sous Silver, quel réseau les a vues.""",
     "configure": """\
 ## La session
 Cette cellule demande à Livy une session Spark qui dispose de la version publiée (`fruits emr publish`), de Delta Lake

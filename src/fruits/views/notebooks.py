@@ -3,13 +3,16 @@
 import ast
 import hashlib
 import json
+import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fruits.errors import FruitsError
+from fruits.platform.progress import report
 from fruits.settings import Settings
 
 if TYPE_CHECKING:
@@ -201,3 +204,16 @@ def _nbformat() -> Any:
     except ModuleNotFoundError as missing:
         raise FruitsError("nbformat is not installed here; pip install 'fruits[lab]'") from missing
     return nbformat
+
+
+def _open_lab(images: str, lake: str) -> None:
+    """Write the notebooks of this folder into lab/, whose kernels work there: what is named from here gets its path."""
+    from fruits.platform.tables import URI, locate
+
+    images = images if URI.match(images) else os.path.abspath(images)
+    made = convert_all(Path("notebooks").glob("*.py"), Path("lab"), {"images": images, "lake": locate(lake)})
+    report(f"lab: {len(made)} notebooks written; those that were there are as they were")
+
+
+if __name__ == "__main__":
+    _open_lab(*sys.argv[1:])
