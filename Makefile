@@ -14,7 +14,7 @@ LAKE ?= lake
 WEIGHTS ?=
 RUN_ARGS ?=
 
-.PHONY: help setup java run test test-fast test-s3 test-spark35 test-browser lint requirements clean
+.PHONY: help setup java run lab notebook test test-fast test-s3 test-spark35 test-browser lint requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,19 @@ java:
 run: java $(if $(filter-out fruits %.tflite,$(WEIGHTS)),$(STAMP),$(RUN_STAMP)) ## photos to PCA and a comparison of k: make run [IMAGES=DIR] [LAKE=lake] [WEIGHTS=fruits|imagenet|PATH] [RUN_ARGS="--k 0.9"]
 	$(if $(IMAGES),,$(BIN)/fruits samples samples)
 	$(BIN)/fruits run --images "$(or $(IMAGES),samples)" --lake "$(LAKE)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(RUN_ARGS)
+
+lab: java $(STAMP) ## all notebooks in JupyterLab, as copies in lab/ to change: make lab [IMAGES=DIR] [LAKE=lake]
+	$(if $(IMAGES),,$(BIN)/fruits samples samples)
+	$(BIN)/python -m fruits.views.notebooks "$(or $(IMAGES),samples)" "$(LAKE)"
+	$(BIN)/jupyter lab lab
+
+# From a folder where photos and weights have short names, so that the notebook names no machine.
+notebook: java $(STAMP) ## the cloud notebook as run on real photos, for docs/: make notebook IMAGES=DIR WEIGHTS=FILE.h5
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && ln -s "$$(realpath "$(IMAGES)")" "$$work/fruits-360" && \
+	ln -s "$$(realpath "$(WEIGHTS)")" "$$work/mobilenet_v2.h5" && cd "$$work" && for language in fr en; do \
+	rm -rf lake && "$(CURDIR)/$(BIN)/fruits" emr notebook "notebook-aws-$$language.ipynb" --kernel python --execute \
+	--language $$language --images fruits-360 --lake lake --weights mobilenet_v2.h5 || exit 1; done && \
+	mv notebook-aws-*.ipynb "$(CURDIR)/docs/"
 
 # Tests that need a process, or programs, of their own have targets of their own.
 APART := s3 or browser
@@ -98,4 +111,4 @@ requirements: $(STAMP) ## pin requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --quiet --no-header --no-annotate -o requirements.txt pyproject.toml
 
 clean: ## remove what make made
-	rm -rf .venv .venv-spark35 lake samples dist .pytest_cache .ruff_cache
+	rm -rf .venv .venv-spark35 lake samples lab dist .pytest_cache .ruff_cache

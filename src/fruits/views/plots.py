@@ -3,6 +3,7 @@
 Made with matplotlib's Figure, never pyplot: nothing is kept open, and no display is needed.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,13 @@ def plot_components(scores: np.ndarray, labels: Sequence[str | None], explained:
     else:
         _name_largest(axes, scores, names, index, counts)
     return figure
+
+
+def as_png(figure: "Figure") -> bytes:
+    """Give a figure as a picture, as a notebook shows it."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
 
 
 def _make_figure(title: str, x: str, y: str) -> tuple["Figure", "Axes"]:
