@@ -45,18 +45,24 @@ SPARK = DELTA_SQL | {
     "spark.executor.cores": "4",
     "spark.executor.memoryOverhead": "4g",
 }
-ON_SERVERLESS = EMR_JARS | {
-    "spark.driver.cores": "4",
-    "spark.driver.memory": "4g",
-    "spark.driver.memoryOverhead": "4g",
-    "spark.executor.memory": "4g",
-    # The platform's own Python, with what the release brings unpacked beside it.
+# The platform's own Python, with what the release brings unpacked beside it.
+PYTHON_ON_SERVERLESS = {
     "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": "python3.11",
     "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": "python3.11",
     "spark.executorEnv.PYSPARK_PYTHON": "python3.11",
     "spark.emr-serverless.driverEnv.PYTHONPATH": "./dependencies",
     "spark.executorEnv.PYTHONPATH": "./dependencies",
 }
+ON_SERVERLESS = (
+    EMR_JARS
+    | PYTHON_ON_SERVERLESS
+    | {
+        "spark.driver.cores": "4",
+        "spark.driver.memory": "4g",
+        "spark.driver.memoryOverhead": "4g",
+        "spark.executor.memory": "4g",
+    }
+)
 ON_NODES = {
     "spark.driver.memory": "4g",
     "spark.executor.memory": "5g",
@@ -110,11 +116,14 @@ def package_name(version: str) -> str:
     return f"fruits-{version}.zip"
 
 
+def packed_dependencies(architecture: str) -> str:
+    """Name the dependencies of a release, installed, as EMR Serverless unpacks them."""
+    return f"site-packages-{architecture}.tar.gz"
+
+
 def needed_files(version: str, architecture: str, on_cluster: bool) -> list[str]:
     """Name the files of a release that a run starts from."""
-    packed = (
-        [BOOTSTRAP, f"wheelhouse-{architecture}.tar.gz"] if on_cluster else [f"site-packages-{architecture}.tar.gz"]
-    )
+    packed = [BOOTSTRAP, f"wheelhouse-{architecture}.tar.gz"] if on_cluster else [packed_dependencies(architecture)]
     return [ENTRY, package_name(version), *packed]
 
 

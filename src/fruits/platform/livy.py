@@ -2,23 +2,17 @@
 
 from typing import Any
 
-DELTA = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-}
+from fruits.platform.delta import DELTA_SQL, EMR_JARS
+from fruits.platform.emr_requests import (
+    PYTHON_ON_NODES,
+    PYTHON_ON_SERVERLESS,
+    package_name,
+    packed_dependencies,
+    release_uri,
+)
+
 # A photo is megabytes: batches of the default 10,000 rows would not fit.
-SPARK = DELTA | {"spark.sql.execution.arrow.maxRecordsPerBatch": "256"}
-# EMR Serverless has Delta's jars but does not load them; the platform's own Python runs what the release brings.
-SERVERLESS = {
-    "spark.jars": "/usr/share/aws/delta/lib/delta-spark.jar,/usr/share/aws/delta/lib/delta-storage.jar",
-    "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": "python3.11",
-    "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": "python3.11",
-    "spark.emr-serverless.driverEnv.PYTHONPATH": "./dependencies",
-    "spark.executorEnv.PYSPARK_PYTHON": "python3.11",
-    "spark.executorEnv.PYTHONPATH": "./dependencies",
-}
-# A cluster has Delta by its classification `delta-defaults`, and its bootstrap made this environment of Python 3.11.
-CLUSTER = {"spark.pyspark.python": "/opt/fruits/bin/python"}
+SPARK = DELTA_SQL | {"spark.sql.execution.arrow.maxRecordsPerBatch": "256"}
 
 
 def ask_session(bucket: str, version: str, architecture: str, on_cluster: bool) -> dict[str, Any]:
@@ -30,9 +24,9 @@ def ask_session(bucket: str, version: str, architecture: str, on_cluster: bool) 
         architecture: x86_64 or arm64, that of the application; a cluster has its dependencies already.
         on_cluster: whether the session is on EMR on EC2, or on EMR Serverless.
     """
-    release = f"s3://{bucket}/releases/{version}"
-    body: dict[str, Any] = {"pyFiles": [f"{release}/fruits-{version}.zip"]}
+    body: dict[str, Any] = {"pyFiles": [release_uri(bucket, version, package_name(version))]}
     if on_cluster:
-        return body | {"conf": SPARK | CLUSTER}
-    archive = f"{release}/site-packages-{architecture}.tar.gz#dependencies"
-    return body | {"archives": [archive], "conf": SPARK | SERVERLESS}
+        # It has Delta by its classification `delta-defaults`, and its bootstrap made this environment of Python 3.11.
+        return body | {"conf": SPARK | {"spark.pyspark.python": PYTHON_ON_NODES}}
+    archive = f"{release_uri(bucket, version, packed_dependencies(architecture))}#dependencies"
+    return body | {"archives": [archive], "conf": SPARK | EMR_JARS | PYTHON_ON_SERVERLESS}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fruits.platform.progress import in_words
-from fruits.views.summaries import _table
+from fruits.views.summaries import write_table
 
 
 def show_cost(result: dict[str, Any]) -> str:
@@ -22,7 +22,7 @@ def show_cost(result: dict[str, Any]) -> str:
     told = {name: value for name, value in result["assumed"].items() if name != "photos_per_second"}
     storage, requests = result["storage"], result["requests"]
     lines = [f"photos    {result['photos']}, {result['new']} of them new"]
-    lines.append(_table(["way", "workers", "time", "vCPU hours", "dollars", ""], rows))
+    lines.append(write_table(["way", "workers", "time", "vCPU hours", "dollars", ""], rows))
     if actual := result.get("actual"):
         told_hours = ", ".join(f"{amount:.2f} {name}" for name, amount in actual["used"].items())
         lines.append(
