@@ -140,7 +140,7 @@ def cluster_logs(stack: Stack) -> str:
 def ask_serverless(stack: Stack, release: Release, order: Order) -> dict[str, Any]:
     """Make the request StartJobRun."""
     _need(stack, application_id="ApplicationId", job_role_arn="JobRoleArn")
-    archive = release_uri(stack.bucket, release.version, f"site-packages-{order.architecture}.tar.gz")
+    archive = release_uri(stack.bucket, release.version, packed_dependencies(order.architecture))
     first = str(min(3, order.workers))
     settings = (
         SPARK
