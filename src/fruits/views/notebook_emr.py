@@ -230,7 +230,7 @@ def _look(step: str, kernel: str) -> Iterator[Cell]:
     for frame in frames:
         head = f"{frame.imports}\n\n" if frame.imports else ""
         if kernel == "sparkmagic":
-            yield Cell(f"%%spark -o {frame.name} -n -1\n{head}{frame.name} = {frame.code}")
+            yield Cell(f"%%spark -o {frame.name} -n -1 -c False\n{head}{frame.name} = {frame.code}")
         else:
             yield Cell(f"{head}{frame.name} = {frame.code}.toPandas()")
     for drawing in drawings:
