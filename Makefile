@@ -87,8 +87,9 @@ OLD_TESTS := $(patsubst %,tests/test_%.py,bronze silver accumulate gold compare 
 	$(BIN)/uv pip install --quiet --python $(OLD) --constraint .venv-spark35/constraints.txt pyspark==3.5.8 delta-spark==3.3.2 setuptools --editable . matplotlib mlflow scikit-learn pytest
 	@touch $@
 
+# A lake is a folder or a bucket there: in a catalog, Delta 3.3 replaces no rows by a condition.
 test-spark35: java .venv-spark35/.ready ## the core of the tests on Spark 3.5.8 and Delta 3.3.2, as on emr-7.14.0
-	$(OLD) -m pytest -m spark $(OLD_TESTS)
+	$(OLD) -m pytest -m spark $(OLD_TESTS) -k 'not (replaced and schema)'
 
 # Chromium comes from Debian where this is root on Debian; elsewhere a person installs it.
 CHROMIUM = $$(command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable)

@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pyarrow as pa
+from pyspark.sql import DataFrame
 
 from fruits.settings import Settings
 from fruits.silver import ARROW, SILVER
@@ -43,14 +44,19 @@ def make_features(
 
 def write_features(lake, *tables: pa.Table) -> None:
     """Add rows to silver_features, in one commit."""
-    lake.append(lake.spark.createDataFrame(pa.concat_tables(tables)), SILVER)
+    lake.append(as_rows(lake.spark, pa.concat_tables(tables)), SILVER)
+
+
+def as_rows(spark, table: pa.Table) -> DataFrame:
+    """Give features as rows of silver_features; Spark 3.5 makes none of an Arrow table itself."""
+    return spark.createDataFrame([tuple(row.values()) for row in table.to_pylist()], SILVER.schema)
 
 
 def read_features(lake, condition: str = "error IS NULL", backbone: str = BACKBONE) -> tuple[list, np.ndarray]:
     """Give paths and labels, in the order of paths, and their features as float64."""
-    rows = lake.read(SILVER).where(condition).where(f"backbone = '{backbone}'").orderBy("path").toArrow()
-    matrix = np.array(rows["features"].to_pylist(), dtype=np.float64)
-    return list(zip(rows["path"].to_pylist(), rows["label"].to_pylist(), strict=True)), matrix
+    rows = lake.read(SILVER).where(condition).where(f"backbone = '{backbone}'").orderBy("path")
+    paths, labels, features = zip(*rows.select("path", "label", "features").collect(), strict=True)
+    return list(zip(paths, labels, strict=True)), np.array(features, dtype=np.float64)
 
 
 def reference_pca(training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 import pytest
-from features import BACKBONE, make_features, read_features, reference_pca, write_features
+from features import BACKBONE, as_rows, make_features, read_features, reference_pca, write_features
 from pyspark.sql import functions as F
 
 from fruits import accumulate
@@ -134,7 +134,7 @@ def test_moments_follow_what_came_left_changed_and_moved_without_reading_the_res
     name = "Training/{}/0-{}.jpg".format
     changed = make(2, seed=10, path=[name("Apple", 0), name("Fig", 1)], labels=("Apple", "Fig"))
     write_features(lake, make(6, seed=11), make(2, "Test", (None,), seed=12))
-    lake.merge(lake.spark.createDataFrame(changed), SILVER, ["path", "backbone"])
+    lake.merge(as_rows(lake.spark, changed), SILVER, ["path", "backbone"])
     lake.delete(SILVER, f"path IN ('{name('Lime', 2)}', 'Test/Apple/2-0.jpg')")
     sql, table = lake.spark.sql, lake._sql_name(SILVER)
     sql(f"UPDATE {table} SET label = 'Pear' WHERE path IN ('{name('Apple', 3)}', '{name('Fig', 4)}')").collect()

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import versions
-from features import make_features, read_features, reference_pca, settings_of, write_features
+from features import as_rows, make_features, read_features, reference_pca, settings_of, write_features
 
 from fruits import gold
 from fruits.errors import FruitsError
@@ -25,8 +25,8 @@ def reduce(lake, **changes):
 
 def scores(lake, model):
     """Paths and scores of gold_pca, in the order of paths."""
-    rows = scores_of(lake, model).orderBy("path").toArrow()
-    return rows["path"].to_pylist(), np.array(rows["pca"].to_pylist())
+    rows = scores_of(lake, model).orderBy("path").collect()
+    return [row["path"] for row in rows], np.array([row["pca"] for row in rows])
 
 
 def assert_scores(lake, result, condition="error IS NULL"):
@@ -135,7 +135,7 @@ def test_photos_that_join_change_and_leave_test_are_projected_on_the_model_there
     old = dict(zip(*map(list, scores(lake, first["model"])), strict=True))
     write_features(lake, make_features(4, "Test", seed=2), make_features(1, "Test", (None,), seed=3))
     changed = make_features(1, "Test", seed=4, path=["Test/Apple/1-0.jpg"])
-    lake.merge(lake.spark.createDataFrame(changed), SILVER, ["path", "backbone"])
+    lake.merge(as_rows(lake.spark, changed), SILVER, ["path", "backbone"])
     lake.delete(SILVER, "path = 'Test/Fig/1-1.jpg'")
     before = versions(lake.location)
     again = reduce(lake)
