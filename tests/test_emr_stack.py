@@ -15,6 +15,7 @@ from moto.cloudformation.models import CloudFormationBackend
 from fruits.errors import FruitsError
 from fruits.platform import emr_active, emr_destroy, emr_stack
 from fruits.platform.aws import Aws, Stack, open_aws
+from fruits.platform.emr_requests import needed_files
 
 BUCKET = f"fruits-123456789012-{REGION}"
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -167,8 +168,9 @@ def test_a_cluster_installs_the_release_that_is_published(account, type_emr):
     assert type_emr("deploy", "--network")[0] == 0
     status, _, err = type_emr("deploy", "--cluster")
     assert (status, "release 0.1.0 is not in s3://" in err) == (1, True)
-    files = {"wheelhouse-arm64.tar.gz": {"size": 1, "sha256": "a" * 64}}
-    boto3.client("s3").put_object(Bucket=BUCKET, Key="releases/0.1.0/release.json", Body=json.dumps({"files": files}))
+    files = {name: {"size": 1, "sha256": "a" * 64} for name in needed_files("0.1.0", "arm64", on_cluster=True)}
+    for name, body in {**dict.fromkeys(files, b"x"), "release.json": json.dumps({"files": files})}.items():
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=f"releases/0.1.0/{name}", Body=body)
     status, out, _ = type_emr("deploy", "--cluster", "--dry-run", "--json")
     shown = parameters_of(json.loads(out)["request"])
     assert (status, shown["WheelhouseSha256"], shown["ReleaseVersion"]) == (0, "a" * 64, "0.1.0")

@@ -8,11 +8,11 @@ from typing import Any
 from fruits.cli_command import Command
 from fruits.cli_emr_login import add_login, log_in
 from fruits.errors import FruitsError, SettingError
+from fruits.platform.emr_requests import RELEASE_LABELS
 from fruits.platform.progress import report
 from fruits.views import emr_stack as views
 
 ARCHITECTURES = ("arm64", "x86_64")
-RELEASE_LABELS = ("emr-spark-8.1.0", "emr-7.14.0")
 WORKERS = ("3", "9", "17", "33", "65")
 
 

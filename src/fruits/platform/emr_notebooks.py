@@ -1,13 +1,13 @@
 """Parameters of the stack for the cluster of the notebooks: which release it installs, and a name of its own."""
 
-import json
 import time
 from typing import TYPE_CHECKING
 
 import fruits
 from fruits.errors import FruitsError
-from fruits.platform.aws import error_code
 from fruits.platform.emr_active import is_alive
+from fruits.platform.emr_checks import read_release
+from fruits.platform.emr_requests import wheelhouse
 from fruits.platform.emr_stack import DEFAULTS, describe_stack
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def ask_cluster(aws: "Aws", stack: str, architecture: str | None) -> dict[str, s
         )
     if keep_cluster(aws, stack, architecture) == {}:
         return {}
-    version = fruits.__version__
-    wheels = f"wheelhouse-{architecture or before.get('Architecture') or DEFAULTS['Architecture']}.tar.gz"
+    architecture = architecture or before.get("Architecture") or DEFAULTS["Architecture"]
+    release = read_release(aws, outputs["Bucket"], fruits.__version__, architecture, on_cluster=True)
     return {
         "ClusterName": f"{stack}-notebooks-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}",
-        "ReleaseVersion": version,
-        "WheelhouseSha256": _read_checksum(aws, outputs["Bucket"], version, wheels),
+        "ReleaseVersion": release.version,
+        "WheelhouseSha256": release.files[wheelhouse(architecture)]["sha256"],
     }
 
 
@@ -61,19 +61,3 @@ def keep_cluster(aws: "Aws", stack: str, architecture: str | None) -> dict[str, 
             f"end it first, `fruits emr stop {outputs['ClusterId']}`"
         )
     return {}
-
-
-def _read_checksum(aws: "Aws", bucket: str, version: str, wheels: str) -> str:
-    from botocore.exceptions import ClientError
-
-    key = f"releases/{version}/release.json"
-    again = "`fruits emr build` and `fruits emr publish` put it there"
-    try:
-        text = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-        return json.loads(text)["files"][wheels]["sha256"]
-    except ClientError as error:
-        if error_code(error) not in ("NoSuchKey", "404"):
-            raise
-        raise FruitsError(f"release {version} is not in s3://{bucket}/releases/; {again}") from None
-    except (KeyError, TypeError, ValueError):
-        raise FruitsError(f"s3://{bucket}/{key} names no {wheels}; {again}") from None

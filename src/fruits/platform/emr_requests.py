@@ -121,9 +121,14 @@ def packed_dependencies(architecture: str) -> str:
     return f"site-packages-{architecture}.tar.gz"
 
 
+def wheelhouse(architecture: str) -> str:
+    """Name the dependencies of a release as wheels, as machines of a cluster install them."""
+    return f"wheelhouse-{architecture}.tar.gz"
+
+
 def needed_files(version: str, architecture: str, on_cluster: bool) -> list[str]:
     """Name the files of a release that a run starts from."""
-    packed = [BOOTSTRAP, f"wheelhouse-{architecture}.tar.gz"] if on_cluster else [packed_dependencies(architecture)]
+    packed = [BOOTSTRAP, wheelhouse(architecture)] if on_cluster else [packed_dependencies(architecture)]
     return [ENTRY, package_name(version), *packed]
 
 
@@ -221,7 +226,7 @@ def ask_cluster(stack: Stack, release: Release, order: Order, region: str) -> di
 
 def _bootstrap(stack: Stack, release: Release, order: Order) -> dict[str, Any]:
     folder = release_uri(stack.bucket, release.version)
-    checksum = release.files[f"wheelhouse-{order.architecture}.tar.gz"]["sha256"]
+    checksum = release.files[wheelhouse(order.architecture)]["sha256"]
     return {
         "Name": "python",
         "ScriptBootstrapAction": {"Path": f"{folder}/{BOOTSTRAP}", "Args": [folder, checksum]},
