@@ -67,11 +67,7 @@ def test_moments_of_many_partitions_are_merged_in_a_tree(spark, monkeypatch):
             make_features(30, labels=(None,), d=6, seed=2),
         ]
     )
-    frame = (
-        spark.createDataFrame(rows)
-        .withColumn("gone", F.coalesce(F.col("label") == "Fig", F.lit(False)))
-        .repartition(40)
-    )
+    frame = as_rows(spark, rows).withColumn("gone", F.coalesce(F.col("label") == "Fig", F.lit(False))).repartition(40)
     received = []
 
     def count(packed, real=accumulate.unpack_moments):
@@ -103,7 +99,7 @@ def test_moments_of_many_partitions_are_merged_in_a_tree(spark, monkeypatch):
 def test_a_block_larger_than_the_measured_one_is_cut(spark, monkeypatch):
     monkeypatch.setattr(accumulate, "BLOCK", 16)
     rows = make_features(100, d=4)
-    frame = spark.createDataFrame(rows).withColumn("gone", F.lit(False)).coalesce(1)
+    frame = as_rows(spark, rows).withColumn("gone", F.lit(False)).coalesce(1)
     (moments,) = collect_moments(frame).values()
     features = np.array(rows["features"].to_pylist(), dtype=np.float64)
     np.testing.assert_allclose(moments.scatter, np.cov(features.T) * 99, rtol=1e-11, atol=1e-10)

@@ -143,6 +143,16 @@ def rows(session, lake: str, table: str, *columns: str) -> list:
     return frame.select(*columns).orderBy(*columns[: 2 if len(columns) > 2 else 1]).collect()
 
 
+def test_nothing_of_a_photo_is_left_on_the_disk_of_the_machine(first, machine, cache):
+    """The first of these tests: the next one sorts photos, and Spark then puts them on its disk."""
+    assert not [each for each in (machine / "work").rglob("*") if each.is_file()]
+    content = [photo[-90:-10] for photo in PHOTOS.values() if len(photo) > 100]
+    for folder in (machine, cache):
+        for file in (each for each in folder.rglob("*") if each.is_file() and each.suffix != ".jsa"):
+            raw = file.read_bytes()
+            assert not any(part in raw for part in content), file
+
+
 def test_results_are_those_of_the_same_photos_in_a_folder(session, tmp_path):
     here = make_place(tmp_path, PHOTOS)
     options = ("images", "lake", "weights", "tracking", "k", "k_values")
@@ -175,15 +185,6 @@ def test_models_and_figures_of_the_run_are_in_s3_and_load_from_there(s3, first, 
     mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
     assert mlflow.sklearn.load_model("models:/fruits_pca@champion").n_components_ == 3
     assert os.listdir(machine / "store") == ["mlflow.db"]
-
-
-def test_nothing_of_a_photo_is_left_on_the_disk_of_the_machine(first, machine, cache):
-    assert not [each for each in (machine / "work").rglob("*") if each.is_file()]
-    content = [photo[-90:-10] for photo in PHOTOS.values() if len(photo) > 100]
-    for folder in (machine, cache):
-        for file in (each for each in folder.rglob("*") if each.is_file() and each.suffix != ".jsa"):
-            raw = file.read_bytes()
-            assert not any(part in raw for part in content), file
 
 
 def test_a_second_run_with_nothing_new_reads_no_photo_and_writes_nothing(s3, first, fruits):
