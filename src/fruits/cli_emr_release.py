@@ -1,12 +1,14 @@
 """`fruits emr build` and `publish`: what runs start from, made on this machine and put into the stack's bucket."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
 import fruits
 from fruits.cli_command import Command
 from fruits.cli_emr_login import add_login, log_in
+from fruits.errors import SettingError
 from fruits.platform.parameters import parse
 from fruits.views import emr_release as views
 
@@ -30,6 +32,8 @@ def _publish(arguments: argparse.Namespace) -> dict[str, Any]:
     from fruits.platform.aws import find_stack
     from fruits.platform.emr_publish import publish_release
 
+    if not re.fullmatch(r"\d[\w.+-]*", arguments.version, re.A):
+        raise SettingError(f"version={arguments.version!r} is no version; try {fruits.__version__}")
     with log_in(arguments) as aws:
         folder = Path(arguments.source).expanduser() / arguments.version
         return publish_release(aws, find_stack(aws, arguments.stack), arguments.version, folder)
