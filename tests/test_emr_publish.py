@@ -13,6 +13,7 @@ from aws import aws_login as aws_login
 from aws import type_emr as type_emr
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
+from conftest import TINY
 from wheels import orchard as orchard
 
 import fruits
@@ -219,10 +220,12 @@ def test_a_stack_of_the_other_architecture_is_named(bucket, publish):
 
 @pytest.mark.slow
 def test_what_build_makes_publish_takes_and_run_finds(orchard, bucket, type_emr):
-    assert type_emr("build")[0] == 0
+    assert type_emr("build", "--weights", str(TINY))[0] == 0
     status, out, err = type_emr("publish")
     assert status == 0, err
-    assert re.search(r"files     6 sent \([\d.]+ MB\), 0 there already", out), out
+    assert re.search(r"files     7 sent \([\d.]+ MB\), 0 there already", out), out
+    (network,) = re.findall(rf"^network   fruits emr run --weights s3://{BUCKET}/(\S+)$", out, re.M)
+    assert bucket.Object(network).get()["Body"].read() == TINY.read_bytes()
     with open_aws(REGION, None, None) as aws:
         release = read_release(aws, BUCKET, VERSION, "arm64", on_cluster=True)
     listed = release.files["wheelhouse-arm64.tar.gz"]

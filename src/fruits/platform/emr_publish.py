@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fruits.errors import FruitsError
 from fruits.platform.aws import Stack, error_code
-from fruits.platform.emr_release import LIST, list_architectures, read_list
+from fruits.platform.emr_release import LIST, NETWORKS, list_architectures, read_list
 from fruits.platform.emr_requests import release_uri
 from fruits.platform.progress import Progress, report
 from fruits.platform.s3_upload import check_bucket
@@ -54,7 +54,8 @@ def publish_release(aws: "Aws", stack: Stack, version: str, folder: Path) -> dic
     """Bring a built release into the stack's bucket.
 
     Returns:
-        version, destination, architectures, files, sent, skipped, bytes (sent), seconds.
+        version, destination, architectures, networks (places, for --weights), files, sent, skipped, bytes (sent),
+        seconds.
 
     Raises:
         FruitsError: what read_built raises; no such bucket or somebody else's; the version is published with other
@@ -85,6 +86,7 @@ def publish_release(aws: "Aws", stack: Stack, version: str, folder: Path) -> dic
         "version": version,
         "destination": release_uri(stack.bucket, version),
         "architectures": about["architectures"],
+        "networks": [release_uri(stack.bucket, version, name) for name in about["files"] if name.startswith(NETWORKS)],
         "files": len(built["files"]),
         "sent": len(missing),
         "skipped": len(built["files"]) - len(missing),

@@ -26,6 +26,7 @@ from fruits.platform.upload import hash_file
 
 RELEASES = "dist/emr"
 LIST = "release.json"
+NETWORKS = "networks/"
 STORED, COMPRESSED = 0, 6  # wheels are compressed already
 
 
@@ -49,8 +50,8 @@ def build_release(architecture: str, network: tuple[str, bytes] | None, to: str 
         folder.mkdir(parents=True, exist_ok=True)
         files = _write_code(project, folder)
         if network:
-            (folder / "networks").mkdir(exist_ok=True)
-            files.append(f"networks/{network[0]}.tflite")
+            (folder / NETWORKS).mkdir(exist_ok=True)
+            files.append(f"{NETWORKS}{network[0]}.tflite")
             (folder / files[-1]).write_bytes(network[1])
         files += _write_archives(project, architecture, folder)
         about = _describe(project, folder, files, architecture)
@@ -147,9 +148,8 @@ def read_list(text: str | bytes) -> dict[str, Any]:
 
 def list_architectures(files: Mapping[str, Any]) -> list[str]:
     """List the architectures that files of a release are for."""
-    ends = ("wheelhouse-", ".tar.gz")
-    found = [name.removeprefix(ends[0]).removesuffix(ends[1]) for name in files if name.startswith(ends[0])]
-    return sorted(found)
+    found = [name.removeprefix("wheelhouse-") for name in files if name.startswith("wheelhouse-")]
+    return sorted(name.removesuffix(".tar.gz") for name in found)
 
 
 def find_commit(project: Path) -> str | None:

@@ -17,8 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from fruits.errors import FruitsError
+from fruits.platform.names import RECORDERS
 from fruits.platform.progress import report
-from fruits.platform.tracking_store import RECORDERS
 
 PYTHON = "3.11"  # of EMR's machines, beside an older one
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
@@ -27,7 +27,7 @@ LIBRARIES = ("manylinux_2_28", "manylinux_2_27", "manylinux2014", "manylinux_2_1
 
 
 def list_needed(project: Path) -> list[Requirement]:
-    """List what the package needs on a worker: to run, to record a fit, and for artifacts of MLflow on S3."""
+    """List what the package needs on a worker: to run, to record a fit, and boto3 for artifacts of MLflow on S3."""
     about = tomllib.loads((project / "pyproject.toml").read_text())["project"]
     lines = [*about["dependencies"], *RECORDERS.values(), *about["optional-dependencies"]["emr"]]
     return [Requirement(line) for line in lines]

@@ -26,4 +26,5 @@ def show_publish(result: dict[str, Any]) -> str:
         f"files     {result['sent']} sent ({result['bytes'] / 1e6:.1f} MB), {result['skipped']} there already, "
         f"in {in_words(result['seconds'])}",
     ]
+    lines += [f"network   fruits emr run --weights {each}" for each in result["networks"]]
     return "\n".join([*lines, "next      fruits emr upload DIR, fruits emr run"])
