@@ -14,7 +14,7 @@ LAKE ?= lake
 WEIGHTS ?=
 RUN_ARGS ?=
 
-.PHONY: help setup java run lab notebook test test-fast test-s3 test-spark35 test-browser lint requirements clean
+.PHONY: help setup java run lab notebook test test-fast test-s3 test-spark35 test-browser test-cluster test-release lint requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,7 +56,7 @@ notebook: java $(STAMP) ## the cloud notebook as run on real photos, for docs/: 
 	mv notebook-aws-*.ipynb "$(CURDIR)/docs/"
 
 # Tests that need a process, or programs, of their own have targets of their own.
-APART := s3 or browser
+APART := s3 or browser or cluster or release
 
 # Two at once, for a test on Spark waits mostly on one thread; what the second says comes last.
 define at_once
@@ -103,6 +103,9 @@ $(AXE):
 
 test-browser: $(STAMP) $(AXE) ## tests of the pages people look at, in Chromium; installs it on Debian
 	$(BIN)/pytest -m browser
+
+test-release: $(STAMP) ## the real wheels of a release for AWS EMR, fetched, measured and installed: 400 MB
+	$(BIN)/pytest -m release -rP
 
 lint: $(STAMP) ## ruff: style and formatting
 	$(BIN)/ruff check .

@@ -201,6 +201,7 @@ def test_every_function_that_runs_in_workers_lives_in_a_file_watched_above():
         ("fruits.platform.aws", "boto3 botocore pyspark mlflow pandas numpy"),
         ("fruits.platform.emr_start", "boto3 botocore pyspark mlflow pandas numpy"),
         ("fruits.platform.emr_stack", "boto3 botocore pyspark mlflow pandas numpy"),
+        ("fruits.platform.emr_publish", "boto3 botocore pyspark mlflow pandas numpy"),
         ("fruits.platform.emr_destroy", "boto3 botocore pyspark mlflow pandas numpy"),
         ("fruits.platform.databricks_tables", "databricks requests pyspark mlflow pyarrow"),
     ],

@@ -9,6 +9,8 @@ MODEL_TAG = "fruits.model"  # of a run that is a fit, and of its model versions
 PARENT_TAG = "mlflow.parentRunId"
 RECOMMENDED_TAG = "recommended"
 AT_K = "cumulative_explained_variance_at_k"  # metric of a fit
+# What a recorded fit is drawn and saved with: module and package.
+RECORDERS = {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}
 
 
 def workspace_experiment(name: str) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from fruits.errors import FruitsError, SettingError
 from fruits.platform import s3a
-from fruits.platform.names import workspace_experiment
+from fruits.platform.names import RECORDERS, workspace_experiment
 from fruits.platform.progress import report
 from fruits.platform.tables import URI, is_schema, locate
 from fruits.platform.tracking_file import may_exist, prepare_file
@@ -39,8 +39,6 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output may be one JSON object
     "GIT_PYTHON_REFRESH": "quiet",  # no git is no reason to print a page
 }
-# What a recorded fit is drawn and saved with.
-RECORDERS = {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}
 # A server that is away: MLflow would try for four minutes, at every call.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
 FIRST_CALL = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
