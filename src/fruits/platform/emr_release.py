@@ -19,7 +19,7 @@ import fruits
 from fruits.errors import FruitsError
 from fruits.platform.aws import find_project
 from fruits.platform.emr_package import write_package
-from fruits.platform.emr_requests import BOOTSTRAP, ENTRY, package_name
+from fruits.platform.emr_requests import BOOTSTRAP, ENTRY, package_name, packed_dependencies, wheelhouse
 from fruits.platform.emr_wheels import PYTHON, fetch_wheels, install_wheels, list_needed, read_pins
 from fruits.platform.progress import report
 from fruits.platform.upload import hash_file
@@ -75,7 +75,7 @@ def _write_code(project: Path, folder: Path) -> list[str]:
 
 def _write_archives(project: Path, architecture: str, folder: Path) -> list[str]:
     """Write the wheels, and the same installed; the first for machines of a cluster, the second for EMR Serverless."""
-    names = [f"wheelhouse-{architecture}.tar.gz", f"site-packages-{architecture}.tar.gz"]
+    names = [wheelhouse(architecture), packed_dependencies(architecture)]
     with tempfile.TemporaryDirectory(dir=folder, prefix=".work-") as work:
         wheels, installed = Path(work, "wheelhouse"), Path(work, "site-packages")
         wheels.mkdir()
