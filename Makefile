@@ -14,7 +14,7 @@ LAKE ?= lake
 WEIGHTS ?=
 RUN_ARGS ?=
 
-.PHONY: help setup java run test test-fast test-browser lint requirements clean
+.PHONY: help setup java run test test-fast test-browser test-cluster lint requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,13 +50,13 @@ define at_once
 endef
 
 test: java $(STAMP) lint ## every test, those on Spark twice: on classic Spark and on Spark Connect
-	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m spark; spark=$$?; \
-	echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or browser)' && [ $$spark = 0 ],\
-	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark; spark=$$?; \
-	echo "in processes of their own:"; $(BIN)/pytest -m 'slow and not (spark or browser)' && [ $$spark = 0 ])
+	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m 'spark and not cluster'; spark=$$?; \
+	echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or browser or cluster)' && [ $$spark = 0 ],\
+	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m 'spark and not cluster'; spark=$$?; \
+	echo "in processes of their own:"; $(BIN)/pytest -m 'slow and not (spark or browser or cluster)' && [ $$spark = 0 ])
 
 test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
-	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or browser)',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
+	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or browser or cluster)',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
 
 # Chromium comes from Debian where this is root on Debian; elsewhere a person installs it.
 CHROMIUM = $$(command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable)
@@ -70,6 +70,9 @@ $(AXE):
 
 test-browser: $(STAMP) $(AXE) ## tests of the pages people look at, in Chromium; installs it on Debian
 	$(BIN)/pytest -m browser
+
+test-cluster: java $(STAMP) ## the release form on a cluster of Spark: a master and two workers on this machine
+	$(BIN)/pytest -m cluster
 
 lint: $(STAMP) ## ruff: style and formatting
 	$(BIN)/ruff check .
