@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import tarfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +21,6 @@ from packaging.requirements import Requirement
 
 import fruits
 from fruits.platform import session
-from fruits.platform.delta import DELTA_SQL
 from fruits.platform.emr_package import write_package
 from fruits.platform.emr_requests import ENTRY, package_name
 
@@ -34,33 +32,28 @@ LIMIT = 240  # seconds for one submit
 WORKERS = 2
 UNUSED = ("mlflow-skinny",)  # 80 MB, never loaded where nothing is recorded
 NOT_PACKED = ("tests", "include", "__pycache__")
-SETTINGS = (
-    DELTA_SQL
-    | {
-        "spark.jars.packages": session.DELTA_PACKAGE,
-        "spark.jars.excludes": session.SPARK_HAS,
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.memory": "1g",
-        "spark.executor.memory": "1g",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        # No task before every worker is there: else the first to come would do them all.
-        "spark.scheduler.minRegisteredResourcesRatio": "1",
-        "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
-        "spark.executorEnv.PYTHONPATH": "./dependencies",
-        "spark.eventLog.enabled": "true",
-        "spark.eventLog.rolling.enabled": "false",
-        "spark.eventLog.compress": "false",
-        "spark.ui.enabled": "false",
-        "spark.log.level": "WARN",
-    }
-    | {
-        name: session.LAPTOP[name]
-        for name in session.LAPTOP
-        if name.startswith(("spark.sql.", "spark.databricks.")) and name not in DELTA_SQL
-    }
-)
+JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+SMALL = {name: value for name, value in session.LAPTOP.items() if name.startswith(("spark.sql.", "spark.databricks."))}
+SETTINGS = SMALL | {
+    "spark.jars.packages": session.DELTA_PACKAGE,
+    "spark.jars.excludes": session.SPARK_HAS,
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.memory": "1g",
+    "spark.executor.memory": "1g",
+    "spark.driver.extraJavaOptions": JAVA,
+    "spark.executor.extraJavaOptions": JAVA,
+    # No task before every worker is there: else the first to come would do them all.
+    "spark.scheduler.minRegisteredResourcesRatio": "1",
+    "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
+    "spark.executorEnv.PYTHONPATH": "./dependencies",
+    # What says which executor did how many tasks.
+    "spark.eventLog.enabled": "true",
+    "spark.eventLog.rolling.enabled": "false",
+    "spark.eventLog.compress": "false",
+    "spark.ui.enabled": "false",
+    "spark.log.level": "WARN",
+}
 
 
 @dataclass(frozen=True)
@@ -99,25 +92,16 @@ class Cluster:
         """The project as a zip."""
         return self.folder / "release" / package_name(fruits.__version__)
 
-    def submit(self, script: str, *arguments: str, package: bool = True, archive: bool = True) -> Submitted:
-        """Submit a script of the release as `spark-submit` on EMR does, in client mode; without a part, to see it miss."""
-        events = Path(self.folder / "events" / str(time.monotonic_ns()))
+    def submit(self, script: str, *arguments: str) -> Submitted:
+        """Submit a script of the release as EMR is asked to, in client mode."""
+        release, events = self.folder / "release", self.folder / "events" / str(time.monotonic_ns())
         events.mkdir(parents=True)
         options = [word for pair in SETTINGS.items() for word in ("--conf", "=".join(pair))]
         options += ["--conf", f"spark.eventLog.dir={events.as_uri()}"]
-        if package:
-            options += ["--py-files", str(self.package)]
-        if archive:
-            options += ["--archives", f"{self.folder / 'release' / 'site-packages.tar'}#dependencies"]
+        options += ["--py-files", str(self.package)]
+        options += ["--archives", f"{release / 'site-packages.tar'}#dependencies"]
         done = subprocess.run(
-            [
-                SPARK_HOME / "bin" / "spark-submit",
-                "--master",
-                self.url,
-                *options,
-                self.folder / "release" / script,
-                *arguments,
-            ],
+            [SPARK_HOME / "bin" / "spark-submit", "--master", self.url, *options, release / script, *arguments],
             env=clean_environment() | {"PYSPARK_PYTHON": str(self.python), "PYTHONPATH": "./dependencies"},
             cwd=self.folder / "driver",
             capture_output=True,
@@ -145,12 +129,12 @@ def start_cluster(folder: Path) -> Iterator[Cluster]:
     port, ui = find_free_port(), find_free_port()
     url = f"spark://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
-        start = lambda name, *words: stack.enter_context(_running(folder, name, words))  # noqa: E731
-        start("master", f"{DEPLOY}.master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", str(ui))
-        for number in range(1, WORKERS + 1):
-            place = folder / f"worker-{number}"
-            options = ["--host", "127.0.0.1", "--webui-port", "0", "--cores", "1", "--memory", "1g"]
-            start(place.name, f"{DEPLOY}.worker.Worker", *options, "--work-dir", str(place), url)
+        address = ("--host", "127.0.0.1")
+        ports = ("--port", str(port), "--webui-port", str(ui))
+        stack.enter_context(_running(folder, "master", f"{DEPLOY}.master.Master", *address, *ports))
+        for name in (f"worker-{number}" for number in range(1, WORKERS + 1)):
+            size = ("--webui-port", "0", "--cores", "1", "--memory", "1g", "--work-dir", str(folder / name))
+            stack.enter_context(_running(folder, name, f"{DEPLOY}.worker.Worker", *address, *size, url))
         end = time.monotonic() + PATIENCE
         while count_workers(ui) < WORKERS:
             assert time.monotonic() < end, "\n".join(log.read_text() for log in folder.glob("*.log"))
@@ -216,11 +200,16 @@ def count_workers(ui: int) -> int:
 
 
 @contextlib.contextmanager
-def _running(folder: Path, name: str, words: Sequence[str]) -> Iterator[None]:
+def _running(folder: Path, name: str, *words: str) -> Iterator[None]:
     with (folder / f"{name}.log").open("wb") as output:
         process = subprocess.Popen(
             [SPARK_HOME / "bin" / "spark-class", *words],
-            env=clean_environment() | {"SPARK_DAEMON_MEMORY": "256m", "SPARK_LOCAL_DIRS": str(folder / "local")},
+            env=clean_environment()
+            | {
+                "SPARK_DAEMON_MEMORY": "256m",
+                "SPARK_DAEMON_JAVA_OPTS": JAVA,
+                "SPARK_LOCAL_DIRS": str(folder / "local"),
+            },
             cwd=folder,
             stdout=output,
             stderr=output,
