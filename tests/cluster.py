@@ -62,8 +62,8 @@ class Submitted:
 
     Attributes:
         status: of spark-submit.
-        out: its standard output.
-        err: its standard error, the driver's and Spark's.
+        out: what the script said, on standard error too: Spark joins the two.
+        err: what Spark said.
         tasks: how many tasks each worker, by its folder's name, ended well.
     """
 

@@ -67,7 +67,7 @@ def first(cluster, here) -> Submitted:
 
 
 def test_two_workers_give_what_one_machine_gives(first, here, spark, tmp_path):
-    assert first.status == 0, first.err
+    assert first.status == 0, first.out + first.err
     alone = str(tmp_path / "lake")
     assert cli.main(["run", *here.options(*ASKED), "--lake", alone]) == 0
 
@@ -107,8 +107,8 @@ def test_both_workers_do_tasks(first):
 def test_a_second_submit_with_nothing_new_writes_no_table_version(cluster, first, here):
     before = versions(here.lake)
     again = cluster.submit("run.py", "run", *here.options(*ASKED), "--json")
-    assert again.status == 0, again.err
-    told = json.loads(again.out)
+    assert again.status == 0, again.out + again.err
+    told = json.loads(again.out.splitlines()[-1])
     assert (told["bronze"]["new"], told["silver"]["computed"], told["gold"]["projected"]) == (0, 0, 0)
     assert len(before) == 6
     assert versions(here.lake) == before
@@ -117,8 +117,8 @@ def test_a_second_submit_with_nothing_new_writes_no_table_version(cluster, first
 def test_driver_and_workers_have_the_package_from_the_zip_and_the_rest_from_the_archive(cluster):
     (cluster.folder / "release" / "probe.py").write_text(PROBE)
     probe = cluster.submit("probe.py")
-    assert probe.status == 0, probe.err
-    told = json.loads(probe.out)
+    assert probe.status == 0, probe.out + probe.err
+    told = json.loads(probe.out.splitlines()[-1])
     name = cluster.package.name
     assert told["driver"].endswith(f"{name}/fruits/__init__.py")
     workers = told["workers"]
@@ -137,17 +137,17 @@ def test_a_submit_ends_with_the_status_of_the_command(cluster, tmp_path):
     (tmp_path / "empty").mkdir()
     failed = cluster.submit("run.py", "run", "--images", str(tmp_path / "empty"), "--lake", str(tmp_path / "lake"))
     assert failed.status == 1
-    assert "fruits: no photo under images=" in failed.err
-    assert "Traceback" not in failed.err
+    assert "fruits: no photo under images=" in failed.out
+    assert "Traceback" not in failed.out
     wrong = cluster.submit("run.py", "run", "--images", str(tmp_path / "empty"), "--k", "0")
     assert wrong.status == 2
-    assert "fruits: k=" in wrong.err
+    assert "fruits: k=" in wrong.out
 
 
 def test_a_notebook_is_submitted_as_the_command_is(cluster, here, tmp_path):
     lake = str(tmp_path / "lake")
     done = cluster.submit("01_bronze_images.py", "--images", str(here.images), "--lake", lake)
-    assert done.status == 0, done.err
+    assert done.status == 0, done.out + done.err
     photos = len(list(here.images.rglob("*.jpg")))
     assert f"'new': {photos}" in done.out
     assert versions(lake) == {"bronze_images": 0}
