@@ -104,6 +104,9 @@ $(AXE):
 test-browser: $(STAMP) $(AXE) ## tests of the pages people look at, in Chromium; installs it on Debian
 	$(BIN)/pytest -m browser
 
+test-cluster: java $(STAMP) ## the release form on a cluster of Spark: a master and two workers on this machine
+	$(BIN)/pytest -m cluster
+
 test-release: $(STAMP) ## the real wheels of a release for AWS EMR, fetched, measured and installed: 400 MB
 	$(BIN)/pytest -m release -rP
 
