@@ -1,14 +1,14 @@
 """The release form on a cluster: a zip and an archive, submitted to Spark on two workers that have nothing of ours."""
 
 import json
+import sysconfig
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from cluster import Cluster, Submitted, start_cluster
+from cluster import CLONE, Cluster, Submitted, start_cluster
 from conftest import SHARED, Place, make_place, photo_set, versions
 
-import fruits
 from fruits import cli
 from fruits.bronze import BRONZE
 from fruits.compare import COMPARISON
@@ -29,9 +29,15 @@ from pyspark.sql import SparkSession
 def look(batches):
     import numpy
     spec = importlib.util.find_spec("fruits")
-    found = {"fruits": spec and spec.origin, "numpy": numpy.__file__, "python": sys.executable, "path": sys.path}
+    found = {
+        "fruits": os.path.abspath(spec.origin) if spec else None,  # Spark names what it fetched by ./
+        "numpy": os.path.abspath(numpy.__file__),
+        "python": sys.executable,
+        "path": [os.path.abspath(entry) for entry in sys.path],
+        "cwd": os.getcwd(),
+    }
     for _ in batches:
-        yield pa.RecordBatch.from_pydict({"found": [json.dumps(found | {"cwd": os.getcwd()})]})
+        yield pa.RecordBatch.from_pydict({"found": [json.dumps(found)]})
 
 spark = SparkSession.builder.getOrCreate()
 workers = spark.range(4, numPartitions=4).mapInArrow(look, "found string").collect()
@@ -127,10 +133,8 @@ def test_driver_and_workers_have_the_package_from_the_zip_and_the_rest_from_the_
         assert found["fruits"] == f"{found['cwd']}/{name}/fruits/__init__.py"
         assert found["numpy"].startswith(f"{found['cwd']}/dependencies/numpy/")
         assert found["python"] == str(cluster.python)
-    clone = {each.removesuffix("/fruits/__init__.py") for each in fruits.__path__}
     paths = {entry for found in [told, *workers] for entry in found["path"]}
-    assert not clone & paths
-    assert not any(entry.endswith("site-packages") and not entry.startswith(str(cluster.folder)) for entry in paths)
+    assert not {str(CLONE / "src"), sysconfig.get_path("purelib")} & paths
 
 
 def test_a_submit_ends_with_the_status_of_the_command(cluster, tmp_path):
