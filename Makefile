@@ -67,9 +67,9 @@ endef
 
 test: java $(STAMP) lint ## every test, those on Spark twice: on classic Spark and on Spark Connect
 	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m spark; spark=$$?; \
-	echo "without Spark, a to j:"; $(BIN)/pytest -m 'not (spark or $(APART))' tests/test_[a-j]*.py && [ $$spark = 0 ],\
+	echo "without Spark (a to j):"; $(BIN)/pytest -m 'not (spark or $(APART))' tests/test_[a-j]*.py && [ $$spark = 0 ],\
 	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark; spark=$$?; \
-	echo "without Spark, k to z:"; $(BIN)/pytest -m 'not (spark or $(APART))' tests/test_[k-z]*.py && [ $$spark = 0 ])
+	echo "without Spark (k to z):"; $(BIN)/pytest -m 'not (spark or $(APART))' tests/test_[k-z]*.py && [ $$spark = 0 ])
 
 test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
 	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or $(APART))',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
