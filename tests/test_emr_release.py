@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from wheels import orchard as orchard
 
 import fruits
 from fruits.platform import emr_wheels
+from fruits.platform.emr_package import write_package
 from fruits.platform.emr_release import find_commit, pack_folder
 from fruits.platform.emr_requests import needed_files, package_name
 from fruits.platform.emr_wheels import MACHINES, list_needed, read_pins
@@ -204,3 +206,18 @@ print(len(extract_features(read_weights("fruits"), numpy.zeros((100, 100, 3), "u
     package = tmp_path / fruits.__version__ / package_name(fruits.__version__)
     ran = subprocess.run([python, "-c", script], env={"PYTHONPATH": str(package)}, capture_output=True, text=True)
     assert ran.stdout == "1280\n", ran.stderr
+
+
+def test_the_zip_of_the_package_holds_code_and_data_and_nothing_that_a_tool_left(tmp_path, monkeypatch):
+    package = tmp_path / "package"
+    kept, left = ("__init__.py", "vision/net.tflite"), (".DS_Store", ".cli.py.swp", "x.pyc", "__pycache__/cli.pyc")
+    for name in (*kept, *left):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_bytes(name.encode())
+    monkeypatch.setattr(fruits, "__file__", str(package / "__init__.py"))
+    for name in ("a.zip", "b.zip"):
+        write_package(tmp_path / name)
+        for file in package.rglob("*"):
+            os.utime(file, (1, 1))
+    assert zipfile.ZipFile(tmp_path / "a.zip").namelist() == [f"package/{name}" for name in kept]
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()

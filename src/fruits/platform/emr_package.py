@@ -17,9 +17,16 @@ def write_package(target: Path) -> None:
         target: the zip to write; a file that is there is replaced.
     """
     root = Path(fruits.__file__).parent
-    files = sorted(file for file in root.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    files = sorted(
+        file for file in root.rglob("*") if file.is_file() and not _is_left_by_a_tool(file.relative_to(root))
+    )
     with zipfile.ZipFile(target, "w") as archive:
         for file in files:
             entry = zipfile.ZipInfo(file.relative_to(root.parent).as_posix(), EPOCH)
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, file.read_bytes())  # stored: what a compressor gives depends on its version
+
+
+def _is_left_by_a_tool(file: Path) -> bool:
+    """Whether a file under the package is a cache, an editor's copy or a file manager's notes."""
+    return file.suffix == ".pyc" or any(part.startswith((".", "__pycache__")) for part in file.parts)
