@@ -339,7 +339,7 @@ def test_an_executed_copy_has_the_cells_that_the_command_makes_today(file):
     ("text", "found"),
     [
         ("/tmp/x", True),
-        ("at '/home/me/lake'", True),
+        (f"at '{Path('/', 'home', 'me', 'lake')}'", True),
         ("s3://bucket/tmp/x", False),
         ("/usr/share/aws", False),
         ("127.0.0.1", True),

@@ -165,7 +165,7 @@ def _watch(look: Callable[[], Run], sign_of_life: Callable[[Run], str]) -> Run:
 
 
 def _sign_of_life(aws: "Aws", run: Run) -> str:
-    """Say that a run goes on, for how long, on what, and what its driver said last; the rest is not worth an error."""
+    """Say that a run goes on, for how long, on what, and what its driver said last; or why that cannot be told now."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     parts = [f"run: {run.state} for {in_words(seconds_of(run) or 0)}"]
@@ -174,8 +174,8 @@ def _sign_of_life(aws: "Aws", run: Run) -> str:
             parts.append(machines)
         if progress := last_progress(read_logs(aws, run)):
             parts.append(progress)
-    except (BotoCoreError, ClientError):
-        pass
+    except (BotoCoreError, ClientError) as error:
+        parts.append(f"no more is known ({explain(error)})")
     return "; ".join(parts)
 
 
