@@ -35,6 +35,21 @@ class Command:
     below: Mapping[str, "Command"] = field(default_factory=dict)
 
 
+def argument(*names: str, **options: Any) -> Callable[[argparse.ArgumentParser], Any]:
+    """Give what adds one argument to a command line."""
+    return lambda parser: parser.add_argument(*names, **options)
+
+
+def join(*adders: Callable[[argparse.ArgumentParser], Any]) -> Callable[[argparse.ArgumentParser], None]:
+    """Give what adds all that several add, in their order."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        for each in adders:
+            each(parser)
+
+    return add
+
+
 def add_commands(parser: Parser, commands: Mapping[str, Command], required: bool = False) -> None:
     """Add commands, and those below them, to a command line; the one asked for is `command` of what it parses to."""
     places = parser.add_subparsers(title="commands", metavar="COMMAND", required=required)

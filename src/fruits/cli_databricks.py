@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fruits.cli_command import Command
+from fruits.cli_command import Command, argument, join
 from fruits.errors import FruitsError, SettingError
 from fruits.platform.parameters import add_arguments
 from fruits.platform.progress import report
@@ -121,24 +121,15 @@ def _download(arguments: argparse.Namespace) -> dict[str, Any]:
         return download_table(client, lake, arguments.table, file, arguments.warehouse)
 
 
-def _argument(*names: str, **options: Any) -> Callable[[argparse.ArgumentParser], Any]:
-    return lambda parser: parser.add_argument(*names, **options)
-
-
 def _extra(*more: Callable[[argparse.ArgumentParser], Any]) -> Callable[[argparse.ArgumentParser], None]:
     """Give what adds the arguments of one command, then those that all of them take."""
-
-    def add(parser: argparse.ArgumentParser) -> None:
-        for each in (*more, *FOR_ALL):
-            each(parser)
-
-    return add
+    return join(*more, *FOR_ALL)
 
 
 FOR_ALL = (
-    _argument("--profile", metavar="NAME", help="Databricks profile (default: the environment, then DEFAULT)"),
-    _argument("--job", default="fruits", metavar="NAME", help="name of the job (default: fruits)"),
-    _argument("--job-id", type=int, metavar="ID", help="its id, where two jobs have one name"),
+    argument("--profile", metavar="NAME", help="Databricks profile (default: the environment, then DEFAULT)"),
+    argument("--job", default="fruits", metavar="NAME", help="name of the job (default: fruits)"),
+    argument("--job-id", type=int, metavar="ID", help="its id, where two jobs have one name"),
 )
 DATABRICKS = Command(
     "upload, run, runs, compare, promote and download, on a Databricks workspace",
@@ -153,8 +144,8 @@ DATABRICKS = Command(
             summaries.show_upload,
             settings=None,
             extra=_extra(
-                _argument("folder", metavar="DIR", help="photos, laid out [<split>/]<label>/<file>"),
-                _argument("--to", metavar="PATH", help="folder in a volume (default: where the job looks for photos)"),
+                argument("folder", metavar="DIR", help="photos, laid out [<split>/]<label>/<file>"),
+                argument("--to", metavar="PATH", help="folder in a volume (default: where the job looks for photos)"),
             ),
         ),
         "run": Command(
@@ -166,7 +157,7 @@ DATABRICKS = Command(
             settings=None,
             extra=_extra(
                 lambda parser: add_arguments(parser, defaults=False),
-                _argument("--follow", type=int, metavar="RUN_ID", help="follow a run that is under way, start none"),
+                argument("--follow", type=int, metavar="RUN_ID", help="follow a run that is under way, start none"),
             ),
         ),
         "runs": Command(
@@ -176,7 +167,7 @@ DATABRICKS = Command(
             _runs,
             summaries.show_job_runs,
             settings=None,
-            extra=_extra(_argument("--last", type=int, default=10, metavar="N", help="how many (default: 10)")),
+            extra=_extra(argument("--last", type=int, default=10, metavar="N", help="how many (default: 10)")),
         ),
         "compare": Command(
             "the table of k of the newest fit",
@@ -185,7 +176,7 @@ DATABRICKS = Command(
             _compare,
             summaries.show_fit,
             settings=None,
-            extra=_extra(_argument("--experiment", metavar="NAME", help="MLflow experiment (default: the job's)")),
+            extra=_extra(argument("--experiment", metavar="NAME", help="MLflow experiment (default: the job's)")),
         ),
         "promote": Command(
             "make a version of the PCA the champion",
@@ -195,8 +186,8 @@ DATABRICKS = Command(
             summaries.show_promotion,
             settings=None,
             extra=_extra(
-                _argument("version", type=int, metavar="VERSION", help="of the PCA model, as compare shows it"),
-                _argument("--yes", action="store_true", help="do not ask"),
+                argument("version", type=int, metavar="VERSION", help="of the PCA model, as compare shows it"),
+                argument("--yes", action="store_true", help="do not ask"),
             ),
         ),
         "download": Command(
@@ -207,12 +198,10 @@ DATABRICKS = Command(
             summaries.show_download,
             settings=None,
             extra=_extra(
-                _argument("table", metavar="TABLE", help="gold_pca, gold_comparison, …"),
-                _argument("--lake", metavar="CATALOG.SCHEMA", help="where the table is (default: the job's lake)"),
-                _argument("--to", metavar="FILE", help="a .parquet or a .csv (default: TABLE.parquet)"),
-                _argument(
-                    "--warehouse", metavar="NAME", help="SQL warehouse (default: the only one, or one that runs)"
-                ),
+                argument("table", metavar="TABLE", help="gold_pca, gold_comparison, …"),
+                argument("--lake", metavar="CATALOG.SCHEMA", help="where the table is (default: the job's lake)"),
+                argument("--to", metavar="FILE", help="a .parquet or a .csv (default: TABLE.parquet)"),
+                argument("--warehouse", metavar="NAME", help="SQL warehouse (default: the only one, or one that runs)"),
             ),
         ),
     },

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import fruits
-from fruits.cli_command import Command
+from fruits.cli_command import Command, argument, join
 from fruits.cli_emr_login import add_login, log_in
 from fruits.errors import FruitsError, SettingError
 from fruits.platform.emr_requests import MACHINES, RELEASE_LABELS
@@ -176,16 +176,9 @@ def _check_count(name: str, value: int, most: int = 1_000_000) -> None:
         raise SettingError(f"{name}={value} is outside 1 to {most}; leave it out for the default")
 
 
-def _argument(*words: str, **options: Any) -> Callable[[argparse.ArgumentParser], Any]:
-    return lambda parser: parser.add_argument(*words, **options)
-
-
 def _extra(*more: Callable[[argparse.ArgumentParser], Any]) -> Callable[[argparse.ArgumentParser], None]:
-    def add(parser: argparse.ArgumentParser) -> None:
-        for each in (*more, add_login):
-            each(parser)
-
-    return add
+    """Give what adds the arguments of one command, then those that all of them take."""
+    return join(*more, add_login)
 
 
 RUNS = {
@@ -198,25 +191,25 @@ RUNS = {
         settings=None,
         extra=_extra(
             lambda parser: add_arguments(parser, defaults=False),
-            _argument(
+            argument(
                 "--step", default="run", choices=STEPS, metavar="|".join(STEPS), help="one step, instead of all four"
             ),
-            _argument("--cluster", action="store_true", help="on machines of EC2 of its own, gone with the run"),
-            _argument("--release-label", choices=RELEASE_LABELS, help="of EMR, for --cluster (default: the first)"),
-            _argument("--architecture", choices=list(MACHINES), help="of a cluster's machines (default: the stack's)"),
-            _argument(
+            argument("--cluster", action="store_true", help="on machines of EC2 of its own, gone with the run"),
+            argument("--release-label", choices=RELEASE_LABELS, help="of EMR, for --cluster (default: the first)"),
+            argument("--architecture", choices=list(MACHINES), help="of a cluster's machines (default: the stack's)"),
+            argument(
                 "--release", default=fruits.__version__, metavar="VERSION", help="of this package (default: its own)"
             ),
-            _argument(
+            argument(
                 "--workers",
                 type=int,
                 metavar="N",
                 help="of 4 vCPU at most (default: 7 on Serverless, 2 beside the cluster's own)",
             ),
-            _argument("--time-limit", type=int, default=240, metavar="MINUTES", help="then it is ended (default: 240)"),
-            _argument("--follow", metavar="ID", help="follow a run that is under way, start none"),
-            _argument("--stop-on-interrupt", action="store_true", help="Ctrl-C stops the run, without asking"),
-            _argument("--dry-run", action="store_true", help="show the request, and send nothing"),
+            argument("--time-limit", type=int, default=240, metavar="MINUTES", help="then it is ended (default: 240)"),
+            argument("--follow", metavar="ID", help="follow a run that is under way, start none"),
+            argument("--stop-on-interrupt", action="store_true", help="Ctrl-C stops the run, without asking"),
+            argument("--dry-run", action="store_true", help="show the request, and send nothing"),
         ),
     ),
     "status": Command(
@@ -226,7 +219,7 @@ RUNS = {
         _status,
         views.show_status,
         settings=None,
-        extra=_extra(_argument("--last", type=int, default=10, metavar="N", help="how many (default: 10)")),
+        extra=_extra(argument("--last", type=int, default=10, metavar="N", help="how many (default: 10)")),
     ),
     "logs": Command(
         "what a run's driver wrote",
@@ -236,8 +229,8 @@ RUNS = {
         views.show_logs,
         settings=None,
         extra=_extra(
-            _argument("run_id", nargs="?", metavar="ID", help="of a run (default: the newest)"),
-            _argument("--lines", type=int, default=50, metavar="N", help="from the end (default: 50)"),
+            argument("run_id", nargs="?", metavar="ID", help="of a run (default: the newest)"),
+            argument("--lines", type=int, default=50, metavar="N", help="from the end (default: 50)"),
         ),
     ),
     "stop": Command(
@@ -248,8 +241,8 @@ RUNS = {
         views.show_stopped,
         settings=None,
         extra=_extra(
-            _argument("run_id", nargs="?", metavar="ID", help="of a run (default: the only one)"),
-            _argument("--all", action="store_true", help="every run of the stack that is under way"),
+            argument("run_id", nargs="?", metavar="ID", help="of a run (default: the only one)"),
+            argument("--all", action="store_true", help="every run of the stack that is under way"),
         ),
     ),
 }
