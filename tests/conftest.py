@@ -66,6 +66,19 @@ def spark(tmp_path_factory):
             session.stop()  # while its server is there: without, it asks for it for minutes
 
 
+@pytest.fixture
+def photos(tmp_path):
+    """Write photos (any bytes) into a folder `photos` of the test's own, to upload."""
+
+    def write(contents: dict[str, bytes]) -> None:
+        for path, content in contents.items():
+            file = tmp_path / "photos" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+
+    return write
+
+
 @dataclass(frozen=True)
 class Place:
     """A photo folder, a lake and the settings that join them."""

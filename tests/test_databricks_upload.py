@@ -29,19 +29,6 @@ def upload(type_in, tmp_path):
     return run
 
 
-@pytest.fixture
-def photos(tmp_path):
-    """Write photos (any bytes) into the folder that is uploaded."""
-
-    def write(contents: dict[str, bytes]) -> None:
-        for path, content in contents.items():
-            file = tmp_path / "photos" / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-
-    return write
-
-
 def many(n: int) -> dict[str, bytes]:
     return {f"Training/Fruit {i % 3}/{i}.jpg": f"photo {i}".encode() for i in range(n)}
 

@@ -49,19 +49,6 @@ def upload(type_emr, tmp_path):
 
 
 @pytest.fixture
-def photos(tmp_path):
-    """Write photos (any bytes) into the folder that is uploaded."""
-
-    def write(contents: dict[str, bytes]) -> None:
-        for path, content in contents.items():
-            file = tmp_path / "photos" / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-
-    return write
-
-
-@pytest.fixture
 def refuse(monkeypatch):
     """Let one operation fail, for keys that end so."""
 
