@@ -1,6 +1,7 @@
 """One session for the whole run; a network and photos small enough to run the chain in seconds."""
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -15,7 +16,9 @@ import pytest
 from photos import jpeg
 
 from fruits import cli
+from fruits.platform import tracking_file
 from fruits.platform.tables import Lake, Table
+from fruits.platform.tracking_file import make_empty_store
 from fruits.settings import Settings, as_text, from_text
 from fruits.vision.backbone import extract_features
 from fruits.vision.decode import decode_photo
@@ -41,6 +44,15 @@ def cache(tmp_path_factory, pytestconfig):
     os.environ["FRUITS_CACHE"] = str(folder)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_store(tmp_path_factory) -> Iterator[None]:
+    """Have MLflow make the tables of an empty store once, and copy it for every lake of this process."""
+    made = functools.cache(lambda: make_empty_store(tmp_path_factory.mktemp("store")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracking_file, "make_empty_store", lambda _: made())
+        yield
 
 
 @pytest.fixture

@@ -29,12 +29,9 @@ def may_exist(uri: str) -> bool:
 
 def _make_whole(file: Path) -> None:
     """Make an empty store elsewhere and put it in place whole: one killed among its migrations never opens again."""
-    from mlflow import MlflowClient
-
     with tempfile.TemporaryDirectory() as folder:
-        made, part = Path(folder, "mlflow.db"), file.with_name(f"{file.name}.{os.getpid()}")
-        MlflowClient(f"sqlite:///{made}").get_experiment("0")
-        shutil.copy(made, part)
+        part = file.with_name(f"{file.name}.{os.getpid()}")
+        shutil.copy(make_empty_store(Path(folder)), part)
         try:
             os.link(part, file)
         except OSError:  # another process was faster, and its store stays; or a file system without links
@@ -42,6 +39,15 @@ def _make_whole(file: Path) -> None:
                 part.replace(file)
         finally:
             part.unlink(missing_ok=True)
+
+
+def make_empty_store(folder: Path) -> Path:
+    """Make MLflow's tables in a file of a folder: a second of migrations."""
+    from mlflow import MlflowClient
+
+    file = folder / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").get_experiment("0")
+    return file
 
 
 def _sqlite_file(uri: str) -> Path | None:
