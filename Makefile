@@ -66,9 +66,9 @@ define at_once
 endef
 
 test: java $(STAMP) lint ## every test, those on Spark twice: on classic Spark and on Spark Connect
-	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m spark; spark=$$?; \
+	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m 'spark and not ($(APART))'; spark=$$?; \
 	echo "without Spark (a to j):"; $(BIN)/pytest -m 'not (spark or $(APART))' tests/test_[a-j]*.py && [ $$spark = 0 ],\
-	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m spark; spark=$$?; \
+	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m 'spark and not ($(APART))'; spark=$$?; \
 	echo "without Spark (k to z):"; $(BIN)/pytest -m 'not (spark or $(APART))' tests/test_[k-z]*.py && [ $$spark = 0 ])
 
 test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
