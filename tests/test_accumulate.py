@@ -67,7 +67,7 @@ def test_moments_of_many_partitions_are_merged_in_a_tree(spark, monkeypatch):
             make_features(30, labels=(None,), d=6, seed=2),
         ]
     )
-    frame = as_rows(spark, rows).withColumn("gone", F.coalesce(F.col("label") == "Fig", F.lit(False))).repartition(40)
+    frame = as_rows(spark, rows).withColumn("gone", F.coalesce(F.col("label") == "Fig", F.lit(False))).repartition(16)
     received = []
 
     def count(packed, real=accumulate.unpack_moments):
@@ -85,7 +85,7 @@ def test_moments_of_many_partitions_are_merged_in_a_tree(spark, monkeypatch):
         ("Test", True, True): ("Test", ("Fig",)),
     }
     assert set(moments) == set(groups)
-    assert len(received) <= 2 * len(groups)  # the driver got two states of each, whatever the 40 partitions
+    assert len(received) <= 2 * len(groups)  # the driver got two states of each, whatever the 16 partitions
     for key, (split, labels) in groups.items():
         of = [row for row in rows.to_pylist() if row["split"] == split and row["label"] in labels]
         features = np.array([row["features"] for row in of], dtype=np.float64)
