@@ -51,24 +51,24 @@ def draw_variance(sheet: Sheet, box: Box, cumulative: np.ndarray, k: int, words:
 
 
 def draw_accuracy(
-    sheet: Sheet, box: Box, rows: Sequence[dict[str, Any]], series: dict[str, str], labels: Sequence[str], **words: str
+    sheet: Sheet, box: Box, rows: Sequence[dict[str, Any]], series: dict[str, str], marked: int, words: dict[str, str]
 ) -> None:
-    """Draw shares by k, one line a series; the first is written beside its points.
+    """Draw shares by k, two lines; a point of the first one stands out.
 
     Args:
         sheet: the slide.
         box: where.
         rows: of gold_comparison, by k.
         series: column to name, in the order they are drawn.
-        labels: texts of the points of the first series.
-        words: across and description.
+        marked: place of the row whose point stands out.
+        words: across, mark and description.
     """
     data = CategoryChartData()
     data.categories = [str(row["k"]) for row in rows]
     for column, name in series.items():
         data.add_series(name, [row[column] for row in rows])
     chart = _add(sheet, box, XL_CHART_TYPE.LINE_MARKERS, data, words["description"])
-    looks = zip(chart.plots[0].series, (GREEN, MUTED, ORANGE), (3, 2, 2), strict=False)
+    looks = zip(chart.plots[0].series, (GREEN, MUTED), (3, 2), strict=True)
     for place, (line, ink, width) in enumerate(looks):
         _draw_line(line, ink, width)
         line.smooth = False
@@ -78,8 +78,11 @@ def draw_accuracy(
         line.marker.format.line.color.rgb = colour(ink)
         if place:
             line.format.line.dash_style = MSO_LINE.DASH
-    for place, text in enumerate(labels):
-        _label(chart.plots[0].series[0].points[place], text, XL_LABEL_POSITION.ABOVE, GREEN)
+    point = chart.plots[0].series[0].points[marked]
+    point.marker.style, point.marker.size = XL_MARKER_STYLE.CIRCLE, 15
+    point.marker.format.fill.solid()
+    point.marker.format.fill.fore_color.rgb = colour(GREEN)
+    _label(point, words["mark"], XL_LABEL_POSITION.BELOW, GREEN)
     least = min((row[column] for row in rows for column in series if row[column] is not None), default=0)
     _share_axis(chart.value_axis, np.floor(4 * least) / 4)
     _write_title(chart.category_axis, words["across"])

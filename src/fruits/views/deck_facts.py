@@ -13,6 +13,8 @@ from fruits.settings import Settings
 from fruits.views.words import Words
 
 REGION = "eu-west-3"
+CELL = "# COMMAND ----------"  # between two cells of a notebook
+SHOWN = ("serverless arm64", "EC2 spot arm64")  # of the ways to run on AWS
 MARKS = ("README.md", "databricks.yml")  # of the repository's folder
 # File to patterns whose names are the facts; a table's row is one line.
 PATTERNS = {
@@ -79,6 +81,7 @@ def read_facts(root: Path) -> dict[str, Any]:
                     f"{name} says nothing like {pattern!r}, which a slide quotes; see views/deck_facts.py"
                 )
             facts |= {each: read_number(said) for each, said in found.groupdict().items()}
+    facts["region_count"] = len(facts["regions"].split(","))
     tests = (root / "tests").glob("test_*.py")
     facts["tests"] = sum(len(re.findall(r"^def test_", file.read_text("utf-8"), re.M)) for file in tests)
     return facts
@@ -92,7 +95,7 @@ def read_number(said: str) -> Any:
 
 
 def quote_code(root: Path, file: str, function: str = "", first: str = "", last: str = "") -> str:
-    """Give lines of a source file as they are, without docstring.
+    """Give lines of a source file as they are, without docstring, empty lines and ends of cells.
 
     Args:
         root: of the repository.
@@ -113,7 +116,8 @@ def quote_code(root: Path, file: str, function: str = "", first: str = "", last:
     ends = [place for place in ends if starts and place >= starts[0]]
     if not ends:
         raise FruitsError(f"{file} has no lines {function} from {first!r} to {last!r}, which a slide shows")
-    return textwrap.dedent("\n".join(lines[starts[0] : ends[0] + 1]))
+    quoted = [line for line in lines[starts[0] : ends[0] + 1] if line and line != CELL]
+    return textwrap.dedent("\n".join(quoted))
 
 
 def _without_docstring(tree: ast.Module, lines: list[str], function: str) -> list[str]:
@@ -143,9 +147,6 @@ def price_runs(runs: list[dict[str, Any]], words: Words) -> list[list[str]]:
         cells = [f"{_last(way['minutes'], words)}, {_pay(way['dollars'], words)}" for way in map(ways.get, SHOWN)]
         rows.append([run["name"], str(run["workers"]), *cells, _pay(told["storage"]["dollars_per_month"], words)])
     return rows
-
-
-SHOWN = ("serverless arm64", "EC2 spot arm64")
 
 
 def price_date() -> str:

@@ -47,8 +47,8 @@ SIDES = {(0, -1): (0, 2), (-1, 0): (1, 3), (0, 1): (2, 0), (1, 0): (3, 1)}  # wh
 
 
 def plain(text: str) -> str:
-    """Give a text without what XML cannot hold, and with spaces that every font has."""
-    return CONTROL.sub("\ufffd", text).replace(NARROW, "\u00a0")
+    """Give a text with a space for what XML cannot hold, and with spaces that every font has."""
+    return CONTROL.sub(" ", text).replace(NARROW, "\u00a0")
 
 
 def shorten(name: str) -> str:
@@ -105,6 +105,19 @@ class Sheet:
         _speak_french(run)
         if message:
             self.write((BODY[0], 1.13, BODY[2], 0.55), [message], ink=MUTED)
+
+    def raise_title(self, height: float) -> None:
+        """Put the title, larger, on a band of colour across the top."""
+        band = self.slide.shapes.add_shape(MSO_SHAPE.RECTANGLE, 0, 0, Inches(WIDTH), Inches(height))
+        band.fill.solid()
+        band.fill.fore_color.rgb = colour(GREEN)
+        band.line.fill.background()
+        band._element.remove(band._element.find(qn("p:style")))
+        self.slide.shapes._spTree.insert(2, band._element)  # behind all else
+        title = self.slide.shapes.title
+        title.left, title.top, title.width, title.height = map(Inches, (BODY[0], 0.6, BODY[2], 0.95))
+        font = title.text_frame.paragraphs[0].runs[0].font
+        font.size, font.color.rgb = Pt(38), colour(WHITE)
 
     def write(self, box: Box, texts: Sequence[str], size: float = TEXT, **look: Any) -> "BaseShape":
         """Write paragraphs; one that begins with `- ` gets a bullet, **words** are bold, `words` are code.

@@ -1,5 +1,6 @@
 """How each kind of slide is drawn: from its texts, whose names are filled in already, and from figures of the lake."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -11,7 +12,7 @@ import numpy as np
 from fruits.samples import draw_photo
 from fruits.views.deck_charts import draw_accuracy, draw_bars, draw_variance
 from fruits.views.deck_facts import price_runs, quote_code
-from fruits.views.deck_look import BODY, CODE, FOOT, GREEN, MUTED, ROLES, SMALL, TEXT, Sheet, shorten
+from fruits.views.deck_look import BODY, CODE, FOOT, GREEN, MUTED, ROLES, SMALL, TEXT, WHITE, Sheet, shorten
 from fruits.views.words import Words
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Slide = dict[str, Any]
 LEFT, TOP, ACROSS, DOWN = BODY
 PICTURE = 1.35  # inches
 SIDE = 300  # pixels of a picture
+LETTERS = 112  # of the text's size in a line
 GAP = 0.42  # between the boxes of a diagram
 MOST_STAGES = 4  # shown, the newest
 MOST_PAIRS = 6  # of labels taken for each other
@@ -55,9 +57,10 @@ class Told:
 
 
 def draw_cover(sheet: Sheet, slide: Slide, told: Told) -> None:
-    sheet.write((LEFT, 1.7, ACROSS, 0.6), [slide["subtitle"]], 24, ink=MUTED)
-    _show_row(sheet, slide["pictures"], 3, told)
-    sheet.write((LEFT, 5.2, 10.5, 1.2), [slide["about"]], TEXT)
+    sheet.raise_title(2.6)
+    sheet.write((LEFT, 1.65, ACROSS, 0.6), [slide["subtitle"]], 22, ink=WHITE)
+    _show_row(sheet, slide["pictures"], 3.3, told)
+    sheet.write((LEFT, 5.4, 10.5, 1.2), [slide["about"]], TEXT)
 
 
 def draw_text(sheet: Sheet, slide: Slide, told: Told) -> None:
@@ -80,7 +83,9 @@ def draw_table(sheet: Sheet, slide: Slide, told: Told) -> None:
 def draw_code(sheet: Sheet, slide: Slide, told: Told) -> None:
     texts = [quote_code(told.root, **quoted) for quoted in slide["code"]]
     heights = [0.72 + len(text.splitlines()) * CODE * 1.2 / 72 for text in texts]
-    top = TOP + DOWN - sum(heights)
+    # The bullets' lines, counted by their letters; the code never leaves the slide.
+    lines = sum(math.ceil(len(text) / LETTERS) for text in slide["bullets"])
+    top = min(TOP + 0.32 * lines + 0.1 * len(slide["bullets"]) + 0.2, TOP + DOWN - sum(heights))
     sheet.write((LEFT, TOP, ACROSS, top - TOP - 0.05), slide["bullets"], TEXT)
     for quoted, text in zip(slide["code"], texts, strict=True):
         name = f"{quoted['file']}, {quoted['function']}" if "function" in quoted else quoted["file"]
@@ -89,8 +94,8 @@ def draw_code(sheet: Sheet, slide: Slide, told: Told) -> None:
 
 def draw_diagram(sheet: Sheet, slide: Slide, told: Told) -> None:
     """Draw boxes on a grid, arrows between neighbours, and what the colours mean."""
-    width = (ACROSS + GAP) / slide["columns"] - GAP
-    height = (DOWN - 0.4 + GAP) / slide["rows"] - GAP
+    columns, rows = slide["grid"]
+    width, height = (ACROSS + GAP) / columns - GAP, (DOWN - 0.4 + GAP) / rows - GAP
     shapes, places = {}, {}
     for box in slide["boxes"]:
         column, row = places[box["id"]] = box["at"]
@@ -101,7 +106,7 @@ def draw_diagram(sheet: Sheet, slide: Slide, told: Told) -> None:
         across, down = (int(np.sign(b - a)) for a, b in zip(places[start], places[end], strict=True))
         sheet.arrow(shapes[start], shapes[end], (across, 0) if across else (0, down))
     if "aside" in slide:
-        top = TOP + (slide["rows"] - 1) * (height + GAP)
+        top = TOP + (rows - 1) * (height + GAP)
         sheet.write((LEFT, top, ACROSS - width - GAP, height), slide["aside"], TEXT)
     left = LEFT
     for role in [role for role in ROLES if any(box["role"] == role for box in slide["boxes"])]:
@@ -126,11 +131,8 @@ def draw_spectrum(sheet: Sheet, slide: Slide, told: Told) -> None:
 
 def draw_choice(sheet: Sheet, slide: Slide, told: Told) -> None:
     rows, words = told.figures.comparison, told.words
-    # Curves in the order of the texts; the first is written beside its points.
-    labels = [words.share(row["accuracy_test"]) for row in rows]
-    about = {name: slide[name] for name in ("across", "description")}
-    draw_accuracy(sheet, (LEFT, TOP, 6.6, DOWN), rows, slide["series"], labels, **about)
     best = next(place for place, row in enumerate(rows) if row["recommended"])
+    draw_accuracy(sheet, (LEFT, TOP, 6.6, DOWN), rows, slide["series"], best, slide)
     first = min(max(0, best - MOST_KS // 2), max(0, len(rows) - MOST_KS))
     shown = rows[first : first + MOST_KS]
     columns = ("cumulative_explained_variance", "accuracy_train", "accuracy_test")
@@ -230,7 +232,7 @@ def _show_column(sheet: Sheet, names: Sequence[str], told: Told) -> None:
 
 def _show(sheet: Sheet, name: str, left: float, top: float, told: Told, side: float = PICTURE) -> None:
     file = BytesIO()
-    draw_photo(name, 0).resize((SIDE, SIDE)).save(file, "PNG", optimize=True)
+    draw_photo(name, 0).resize((SIDE, SIDE)).save(file, "JPEG", quality=92)
     sheet.picture((left, top, side, side), file.getvalue(), told.words.say("deck.drawn", fruit=name))
 
 
