@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shlex
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def test_charts_hold_what_the_lake_holds():
 def test_tables_hold_what_the_lake_holds(deck):
     data = rows_of(find_slide(deck, "Les données"))
     assert [row[1] for row in data[1:]] == ["48", "12", "3", "0"]
-    assert rows_of(find_slide(deck, "Qualité"))[1] == ["Apple", "Fig", "3"]
+    assert rows_of(find_slide(deck, "Qualité"))[1] == ["Apple", "Fig", "3 sur 4"]
     assert rows_of(find_slide(deck, "Vitesse"))[1:] == [["bronze", "60", "non connue"], ["silver", "60", "12 s"]]
     variance = dict(rows_of(find_slide(deck, SPECTRUM))[1:])
     assert variance["50\u00a0%"] == "3"
@@ -215,6 +216,16 @@ def test_away_from_a_clone_it_says_where_to_go(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FruitsError, match="run this in a clone"):
         find_repository()
+
+
+def test_promoted_models_are_named():
+    models = [
+        {"name": "fruits_pca", "version": version, "aliases": each} for version, each in ((2, []), (1, ["champion"]))
+    ]
+    status = make_report().status
+    for told, said in ((models, "fruits_pca version 1 (champion)"), (models[:1], "aucun modèle n\u2019est promu")):
+        made = build_deck(replace(make_report(), status=status | {"models": told}), ROOT)
+        assert f"Dans ce lac\u00a0: {said}." in "\n".join(texts_of(find_slide(made, "Étape 4")))
 
 
 def test_a_network_is_named_in_words():

@@ -17,6 +17,12 @@ WIDE = {"Calibri", "Carlito", "CourierNew", "LiberationMono", "LiberationSans"}
 BULLET = "•"
 
 
+def test_a_font_that_is_not_there_is_named(monkeypatch, tmp_path):
+    assert missing_fonts({"Calibri": ("Carlito",), "No font has this name": ("nor this",)}) == ["No font has this name"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert missing_fonts({"No font has this name": ()}) == []
+
+
 def letters(text: str) -> Counter:
     """Count letters, whatever lies between them."""
     return Counter(re.sub(rf"[\s{BULLET}]", "", text))

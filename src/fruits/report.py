@@ -89,13 +89,13 @@ def gather_figures(spark: SparkSession, settings: Settings) -> LakeFigures:
     lake = Lake(spark, settings.lake)
     status = describe_lake(spark, settings)
     model = choose_model(status)
-    report(f"report: {model or 'no fit yet'}")
+    report(f"figures: {model or 'no fit yet'}")
     fitted: dict[str, Any] = {}
     if model is not None:
         comparison = _read_comparison(lake, model)
         ks = [row["k"] for row in comparison] or [kept_components(model)]
         confusions = count_confusions(lake, model, ks)
-        report(f"report: Test photos classified with k={', '.join(map(str, ks))}")
+        report(f"figures: Test photos classified with k={', '.join(map(str, ks))}")
         fitted = {"cumulative": _read_cumulative(lake, model), "comparison": comparison, "confusions": confusions}
     reasons, errors = _read_errors(lake)
     stages = find_stages([each for table in STAGES for each in _read_history(lake, table)])

@@ -91,6 +91,7 @@ def describe_lake(figures: "LakeFigures", words: Words) -> dict[str, Any]:
         "unread": sum(row["photos"] for row in figures.reasons),
         "network": name_network(backbone) if backbone else "-",
         "model": figures.model or "-",
+        "promoted": _name_promoted(status["models"], words),
         **{f"rows_{name.removeprefix('gold_').partition('_')[0]}": rows for name, rows in tables.items()},
     }
     if figures.model:
@@ -116,6 +117,14 @@ def _describe_choice(figures: "LakeFigures", words: Words) -> dict[str, Any]:
         wrong = sum(pair["photos"] for pair in confusion.pairs)
         facts |= {"wrong": wrong, "tested": sum(confusion.photos.values())}
     return facts
+
+
+def _name_promoted(models: list[dict[str, Any]], words: Words) -> str:
+    """Name the versions of models that have an alias."""
+    promoted = [
+        f"{each['name']} version {each['version']} ({', '.join(each['aliases'])})" for each in models if each["aliases"]
+    ]
+    return ", ".join(promoted) or words.say("deck.unpromoted")
 
 
 def _count(status: dict[str, Any], split: str) -> int:

@@ -112,7 +112,7 @@ class Sheet:
         band.fill.solid()
         band.fill.fore_color.rgb = colour(GREEN)
         band.line.fill.background()
-        band._element.remove(band._element.find(qn("p:style")))
+        _drop_style(band)
         self.slide.shapes._spTree.insert(2, band._element)  # behind all else
         title = self.slide.shapes.title
         title.left, title.top, title.width, title.height = map(Inches, (BODY[0], 0.6, BODY[2], 0.95))
@@ -142,7 +142,7 @@ class Sheet:
         shape.fill.fore_color.rgb = colour(fill)
         shape.line.color.rgb = colour(edge)
         shape.line.width = Pt(1.5)
-        shape._element.remove(shape._element.find(qn("p:style")))  # or it has a shadow
+        _drop_style(shape)
         _clear(shape.text_frame, 0.1)
         shape.text_frame.vertical_anchor = look.pop("anchor", MSO_ANCHOR.MIDDLE)
         _fill(shape.text_frame, texts, size, **look)
@@ -156,6 +156,7 @@ class Sheet:
         line.end_connect(end, arrive)
         line.line.color.rgb = colour(MUTED)
         line.line.width = Pt(2)
+        _drop_style(line)
         edge = line.line._get_or_add_ln()
         edge.append(edge.makeelement(qn("a:tailEnd"), {"type": "triangle"}))
 
@@ -242,6 +243,11 @@ class Sheet:
 def describe(shape: "BaseShape", text: str) -> None:
     """Give a picture or a chart words for those who do not see it."""
     shape._element._nvXxPr.cNvPr.set("descr", plain(text))
+
+
+def _drop_style(shape: "BaseShape") -> None:
+    """Take the theme's style from a shape, or it has a shadow; its colours are its own."""
+    shape._element.remove(shape._element.find(qn("p:style")))
 
 
 def _clear(frame: "TextFrame", margin: float) -> None:

@@ -146,9 +146,17 @@ def draw_choice(sheet: Sheet, slide: Slide, told: Told) -> None:
 
 
 def draw_quality(sheet: Sheet, slide: Slide, told: Told) -> None:
-    pairs = told.figures.confusions[told.figures.recommended].pairs[:MOST_PAIRS]
+    confusion = told.figures.confusions[told.figures.recommended]
+    pairs = confusion.pairs[:MOST_PAIRS]
     if pairs:
-        cells = [[shorten(pair["label"]), shorten(pair["guess"]), told.words.number(pair["photos"])] for pair in pairs]
+        cells = [
+            [
+                shorten(pair["label"]),
+                shorten(pair["guess"]),
+                slide["of"].format(n=pair["photos"], of=confusion.photos[pair["label"]]),
+            ]
+            for pair in pairs
+        ]
         height = 0.36 * (len(cells) + 1)
         sheet.table((LEFT, TOP, ACROSS, height), [slide["head"], *cells], [5, 5, 1.4], right=(2,), marked=False)
     else:

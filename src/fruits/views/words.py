@@ -19,7 +19,9 @@ class Words:
         # Through the loader: the package may be in a zip.
         text = files(__package__).joinpath("texts", f"{texts or language}.toml").read_text("utf-8")
         if language == "fr":
-            text = re.sub(r"(?<=\S) (?=[:;?!%»])|(?<=«) ", NARROW, text)  # no line begins with a colon
+            text = re.sub(
+                r"(?<=\S) (?=[:;?!%»])|(?<=«) |(?<=\d) (?=\d{3}\b)", NARROW, text
+            )  # no line begins with a colon, no number is cut
         self.texts = tomllib.loads(text)
 
     def say(self, name: str, **values: Any) -> str:
