@@ -208,6 +208,15 @@ def test_facts_are_those_of_the_files_and_a_file_that_lacks_one_is_named(tmp_pat
         read_facts(tmp_path)
 
 
+def test_every_text_and_every_fact_is_used():
+    code = "".join(file.read_text() for file in (ROOT / "src" / "fruits" / "views").glob("deck*.py"))
+    texts = (ROOT / "src" / "fruits" / "views" / "texts" / "deck_fr.toml").read_text()
+    assert [name for slide in SLIDES for name in slide if f'"{name}"' not in code] == []
+    assert [name for name in WORDS.texts["deck"] if f'"deck.{name}"' not in code] == []
+    drawn = re.compile(r"(few|many|light|turn|jpeg|grey)_(ours|usual|fruits|imagenet)")
+    assert [name for name in read_facts(ROOT) if f"{{{name}}}" not in texts and not drawn.fullmatch(name)] == []
+
+
 def test_away_from_a_clone_it_says_where_to_go(tmp_path, monkeypatch):
     assert find_repository() == ROOT
     monkeypatch.setattr(fruits, "__file__", str(tmp_path / "lib" / "python" / "fruits" / "__init__.py"))

@@ -59,6 +59,11 @@ class LakeFigures:
     stages: Sequence[dict[str, Any]] = ()
 
     @property
+    def kept(self) -> int | None:
+        """The k of the model, if there is one."""
+        return kept_components(self.model) if self.model else None
+
+    @property
     def recommended(self) -> int | None:
         """The k that the comparison recommends, if any."""
         return next((row["k"] for row in self.comparison if row["recommended"]), None)

@@ -94,10 +94,9 @@ def describe_lake(figures: "LakeFigures", words: Words) -> dict[str, Any]:
         "promoted": _name_promoted(status["models"], words),
         **{f"rows_{name.removeprefix('gold_').partition('_')[0]}": rows for name, rows in tables.items()},
     }
-    if figures.model:
-        k = int(figures.model.rpartition("-k")[2])
-        share = words.share(float(figures.cumulative[k - 1]))
-        facts |= {"k": k, "variance": share, "components": len(figures.cumulative)}
+    if figures.kept:
+        share = words.share(float(figures.cumulative[figures.kept - 1]))
+        facts |= {"k": figures.kept, "variance": share, "components": len(figures.cumulative)}
     if figures.recommended:
         facts |= _describe_choice(figures, words)
     return facts

@@ -40,7 +40,7 @@ def draw_variance(sheet: Sheet, box: Box, cumulative: np.ndarray, k: int, words:
     mark.marker.style, mark.marker.size = XL_MARKER_STYLE.CIRCLE, 13
     mark.marker.format.fill.solid()
     mark.marker.format.fill.fore_color.rgb = colour(ORANGE)
-    _label(mark.points[0], words["mark"], XL_LABEL_POSITION.BELOW, ORANGE)
+    _label(mark.points[0], f"\n{words['mark']}", XL_LABEL_POSITION.BELOW, ORANGE)  # further from the curve
     _share_axis(chart.value_axis, 0)
     across = chart.category_axis
     across.minimum_scale, across.maximum_scale = 0, max(len(cumulative), 2)
@@ -139,7 +139,7 @@ def _draw_line(series: Any, ink: str, width: float) -> None:
 def _label(point: Any, text: str, side: Any, ink: str) -> None:
     frame = point.data_label.text_frame
     frame.text = plain(text)
-    font = frame.paragraphs[0].runs[0].font
+    font = frame.paragraphs[-1].runs[0].font
     font.size, font.bold, font.name = Pt(LETTERS), True, SANS
     font.color.rgb = colour(ink)
     point.data_label.position = side

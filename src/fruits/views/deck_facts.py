@@ -49,7 +49,6 @@ PATTERNS = {
         r"IdleTimeoutMinutes: (?P<idle_minutes>\d+)",
     ],
     "src/fruits/silver.py": [r"\nROWS_PER_BATCH = (?P<batch>\d+)"],
-    "src/fruits/compare.py": [r"\nWITHIN = 0\.(?P<within>\d+)"],
 }
 
 

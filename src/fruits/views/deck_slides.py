@@ -118,7 +118,7 @@ def draw_diagram(sheet: Sheet, slide: Slide, told: Told) -> None:
 
 def draw_spectrum(sheet: Sheet, slide: Slide, told: Told) -> None:
     cumulative = told.figures.cumulative
-    draw_variance(sheet, (LEFT, TOP, 8.1, DOWN), cumulative, told.facts["k"], slide["chart"])
+    draw_variance(sheet, (LEFT, TOP, 8.1, DOWN), cumulative, told.figures.kept, slide["chart"])
     rows = [slide["head"]]
     for share in slide["shares"]:
         # Rounding of sums, as in choose_k.
@@ -149,14 +149,10 @@ def draw_quality(sheet: Sheet, slide: Slide, told: Told) -> None:
     confusion = told.figures.confusions[told.figures.recommended]
     pairs = confusion.pairs[:MOST_PAIRS]
     if pairs:
-        cells = [
-            [
-                shorten(pair["label"]),
-                shorten(pair["guess"]),
-                slide["of"].format(n=pair["photos"], of=confusion.photos[pair["label"]]),
-            ]
-            for pair in pairs
-        ]
+        cells = []
+        for pair in pairs:
+            n, of = map(told.words.number, (pair["photos"], confusion.photos[pair["label"]]))
+            cells.append([shorten(pair["label"]), shorten(pair["guess"]), slide["of"].format(n=n, of=of)])
         height = 0.36 * (len(cells) + 1)
         sheet.table((LEFT, TOP, ACROSS, height), [slide["head"], *cells], [5, 5, 1.4], right=(2,), marked=False)
     else:
