@@ -21,6 +21,7 @@ from fruits.samples import LABELS
 from fruits.views.deck import build_deck, name_network
 from fruits.views.deck_facts import find_repository, quote_code, read_facts, read_number
 from fruits.views.deck_look import plain
+from fruits.views.summaries import show_deck
 from fruits.views.words import NARROW, Words
 
 ROOT = Path(__file__).parents[1]
@@ -250,6 +251,12 @@ def test_without_libreoffice_the_slides_are_there_and_it_says_what_makes_a_pdf(d
     with pytest.raises(FruitsError, match=r"deck.pptx' is written; its PDF is made by LibreOffice"):
         export_pdf(tmp_path / "deck.pptx")
     assert (tmp_path / "deck.pptx").is_file()
+
+
+def test_the_command_ends_with_where_the_files_are():
+    made = {"file": "/a b/deck.pptx", "bytes": 400_000, "slides": 35, "pdf": None, "model": None, "seconds": 61.0}
+    assert show_deck(made) == "slides    35 of them; 400.0 kB (1 min 1 s)\nfile      '/a b/deck.pptx'"
+    assert show_deck(made | {"pdf": "deck.pdf"}).endswith("\nfile      deck.pdf")
 
 
 def test_without_python_pptx_it_says_what_to_install(tmp_path, monkeypatch, capsys):

@@ -5,8 +5,10 @@ from collections import Counter
 
 import pymupdf
 import pytest
+from pptx import Presentation
 from slides import EVIL, LONG, box_of, make_deck, text_of
 
+from fruits.cli_views import _export
 from fruits.platform.office import export_pdf, missing_fonts
 from fruits.views.deck_look import FONTS
 
@@ -21,6 +23,14 @@ def test_a_font_that_is_not_there_is_named(monkeypatch, tmp_path):
     assert missing_fonts({"Calibri": ("Carlito",), "No font has this name": ("nor this",)}) == ["No font has this name"]
     monkeypatch.setenv("PATH", str(tmp_path))
     assert missing_fonts({"No font has this name": ()}) == []
+
+
+def test_a_pdf_made_without_the_fonts_says_so(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("fruits.views.deck_look.FONTS", {"No font has this name": ()})
+    Presentation().save(tmp_path / "empty.pptx")
+    (tmp_path / "empty.pdf").write_text("an older one")
+    assert _export(tmp_path / "empty.pptx").read_bytes().startswith(b"%PDF")
+    assert "this machine has neither No font has this name nor fonts as wide" in capsys.readouterr().err
 
 
 def letters(text: str) -> Counter:
