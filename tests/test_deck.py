@@ -105,6 +105,7 @@ def test_tables_hold_what_the_lake_holds(deck):
     assert [row[1] for row in data[1:]] == ["48", "12", "3", "0"]
     assert rows_of(find_slide(deck, "Qualité"))[1] == ["Apple", "Fig", "3 sur 4"]
     assert rows_of(find_slide(deck, "Vitesse"))[1:] == [["bronze", "60", "non connue"], ["silver", "60", "12 s"]]
+    assert rows_of(find_slide(make_deck(n=0, k=0), "Vitesse"))[1:] == [["-", "-", "non connue"]]
     variance = dict(rows_of(find_slide(deck, SPECTRUM))[1:])
     assert variance["50\u00a0%"] == "3"
     assert variance["99\u00a0%"] == "12"

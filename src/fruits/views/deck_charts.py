@@ -44,6 +44,7 @@ def draw_variance(sheet: Sheet, box: Box, cumulative: np.ndarray, k: int, words:
     _share_axis(chart.value_axis, 0)
     across = chart.category_axis
     across.minimum_scale, across.maximum_scale = 0, max(len(cumulative), 2)
+    across.major_unit = 10 ** int(np.log10(max(len(cumulative) / 4, 1)))  # whole components
     across.has_major_gridlines = False
     _write_title(across, words["across"])
     _write_title(chart.value_axis, words["up"])
@@ -84,7 +85,7 @@ def draw_accuracy(
     point.marker.format.fill.fore_color.rgb = colour(GREEN)
     _label(point, words["mark"], XL_LABEL_POSITION.BELOW, GREEN)
     least = min((row[column] for row in rows for column in series if row[column] is not None), default=0)
-    _share_axis(chart.value_axis, np.floor(4 * least) / 4)
+    _share_axis(chart.value_axis, max(np.floor(4 * least - 0.1) / 4, 0))  # with room for the text below a point
     _write_title(chart.category_axis, words["across"])
     _show_legend(chart)
 

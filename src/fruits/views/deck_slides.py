@@ -174,6 +174,7 @@ def draw_speed(sheet: Sheet, slide: Slide, told: Told) -> None:
     for stage in told.figures.stages[-MOST_STAGES:]:
         took = names["unknown"] if stage["seconds"] is None else words.seconds(stage["seconds"])
         rows.append([names[stage["stage"]], "-" if stage["rows"] is None else words.number(stage["rows"]), took])
+    rows += [["-", "-", names["unknown"]]] if not told.figures.stages else []
     sheet.write((7.2, TOP, 5.53, 0.4), [slide["heading"]], TEXT, bold=True, ink=GREEN)
     sheet.table((7.2, TOP + 0.5, 5.53, 0.5 * len(rows)), rows, [1.3, 1.2, 2], right=(1, 2))
     sheet.write((LEFT, TOP + DOWN - 0.9, ACROSS, 0.9), slide["below"], SMALL)
