@@ -14,7 +14,7 @@ LAKE ?= lake
 WEIGHTS ?=
 RUN_ARGS ?=
 
-.PHONY: help setup java run lab notebook test test-fast test-s3 test-spark35 test-browser test-cluster test-release lint requirements clean
+.PHONY: help setup java programs run lab notebook test test-fast test-s3 test-spark35 test-browser test-cluster test-release lint requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -91,17 +91,23 @@ OLD_TESTS := $(patsubst %,tests/test_%.py,bronze silver accumulate gold compare 
 test-spark35: java .venv-spark35/.ready ## the core of the tests on Spark 3.5.8 and Delta 3.3.2, as on emr-7.14.0
 	$(OLD) -m pytest -m spark $(OLD_TESTS) -k 'not (replaced and schema)'
 
-# Chromium comes from Debian where this is root on Debian; elsewhere a person installs it.
+# Chromium, and LibreOffice with fonts as wide as those of the slides, come from Debian where this is root on Debian;
+# elsewhere a person installs them.
 CHROMIUM = $$(command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable)
-$(AXE):
-	@missing=; [ -n "$(CHROMIUM)" ] || missing=chromium; command -v npm > /dev/null || missing="$$missing npm"; \
+programs:
+	@missing=; [ -n "$(CHROMIUM)" ] || missing=" chromium"; command -v npm > /dev/null || missing="$$missing npm"; \
+	command -v soffice > /dev/null || missing="$$missing libreoffice-impress"; \
+	fc-match Calibri | grep -qE 'Calibri|Carlito' || missing="$$missing fontconfig fonts-crosextra-carlito"; \
+	fc-match 'Courier New' | grep -qE 'Courier New|Liberation' || missing="$$missing fonts-liberation"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing > /dev/null; missing=; fi; \
-	[ -z "$$missing" ] || { echo "the tests of pages need $$missing; install what is missing (Debian: apt install$$missing) and run make test-browser again" >&2; exit 1; }
+	[ -z "$$missing" ] || { echo "the tests of pages and slides need$$missing; install what is missing (Debian: apt install$$missing) and run make test-browser again" >&2; exit 1; }
+
+$(AXE): | programs
 	npm install --silent --no-save --no-audit --no-fund --prefix .venv/browser axe-core@$(AXE_VERSION)
 	@touch $@
 
-test-browser: $(STAMP) $(AXE) ## tests of the pages people look at, in Chromium; installs it on Debian
+test-browser: $(STAMP) programs $(AXE) ## tests of pages in Chromium and of slides in LibreOffice; installs them on Debian
 	$(BIN)/pytest -m browser
 
 test-cluster: java $(STAMP) ## the release form on a cluster of Spark: a master and two workers on this machine

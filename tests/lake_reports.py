@@ -40,18 +40,25 @@ def make_report(n: int = 60, labels: tuple[str | None, ...] = ("Apple", "Fig", "
     }
     made = datetime(2026, 3, 1, 12, tzinfo=UTC)
     if not k:
-        return LakeReport(status, made, photos, n, np.empty((n, 0), np.float32))
+        return LakeReport(status=status, made=made, photos=photos, total=n, scores=np.empty((n, 0), np.float32))
     ks = sorted({max(1, k // 2), k})
     scores = (rng.normal(0, 1, (n, k)) * np.linspace(3, 1, k)).astype(np.float32)
     cumulative = np.cumsum(np.geomspace(1, 0.1, 2 * k) / np.geomspace(1, 0.1, 2 * k).sum())
     return LakeReport(
-        status, made, photos, n, scores, MODEL.replace("-k6", f"-k{k}"), cumulative, compare(ks, cumulative),
-        {place: confuse(photos, place) for place in ks} if len(set(labels)) > 1 else {},
+        status=status,
+        made=made,
+        photos=photos,
+        total=n,
+        scores=scores,
+        model=MODEL.replace("-k6", f"-k{k}"),
+        cumulative=cumulative,
+        comparison=compare(ks, cumulative),
+        confusions={place: confuse(photos, place) for place in ks} if len(set(labels)) > 1 else {},
         stages=[
             {"stage": "bronze", "ended": made, "rows": n, "commits": 1, "seconds": None},
             {"stage": "silver", "ended": made, "rows": n, "commits": 2, "seconds": 12.5},
         ],
-    )  # fmt: skip
+    )
 
 
 def compare(ks: list[int], cumulative: np.ndarray) -> list[dict[str, Any]]:

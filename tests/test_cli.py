@@ -118,6 +118,8 @@ def test_the_version_is_that_of_the_package(fruits):
         ("report --to report.pdf", "--to 'report.pdf' is not a file name that ends in .html"),
         ("report --to nowhere/report.html", "'nowhere' is not a folder to write to"),
         ("report --language de", "argument --language: invalid choice: 'de'"),
+        ("deck --to deck.pdf", "--to 'deck.pdf' is not a file name that ends in .pptx"),
+        ("deck --to nowhere/deck.pptx", "'nowhere' is not a folder to write to"),
         ("ui --lake s3://bucket/lake", "no MLflow store is known for this lake"),
     ],
 )
@@ -131,7 +133,7 @@ def test_wrong_use_is_one_line_and_status_2_before_spark_starts(fruits, tmp_path
 
 
 @pytest.mark.usefixtures("no_spark")
-@pytest.mark.parametrize("command", ["status", "report", "ui"])
+@pytest.mark.parametrize("command", ["status", "report", "deck", "ui"])
 def test_a_lake_that_was_never_written_is_one_line_and_status_1(fruits, tmp_path, monkeypatch, command):
     monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("a server was started"))
     lake = tmp_path / "lake"

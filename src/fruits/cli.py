@@ -18,12 +18,12 @@ from fruits.cli_classify import CLASSIFY
 from fruits.cli_command import Command, add_commands
 from fruits.cli_databricks import DATABRICKS
 from fruits.cli_emr import EMR
-from fruits.cli_views import add_report, write_report
+from fruits.cli_views import add_deck, add_report, write_deck, write_report
 from fruits.errors import FruitsError, SettingError
 from fruits.platform.parameters import Parser, parse
 from fruits.platform.progress import in_words, report
 from fruits.settings import Settings
-from fruits.views.summaries import show_forget, show_report, show_run, show_status
+from fruits.views.summaries import show_deck, show_forget, show_report, show_run, show_status
 
 STEPS = ("bronze", "silver", "gold", "compare")
 
@@ -225,6 +225,15 @@ COMMANDS = {
         show_report,
         ("lake", "experiment", "tracking"),
         add_report,
+    ),
+    "deck": Command(
+        "slides about a lake, in French",
+        "editable, with native charts and notes for the speaker; they quote files of the repository",
+        "fruits deck --lake ./lake --to presentation.pptx --pdf",
+        lambda arguments: write_deck(arguments, _open),
+        show_deck,
+        ("lake", "experiment", "tracking"),
+        add_deck,
     ),
     "forget": Command(
         "erase photos from every table",

@@ -1,4 +1,4 @@
-"""What a page about a lake shows, as plain arrays: photos, scores, confusions, errors and times; nothing is written."""
+"""What a page or slides about a lake show, as plain arrays: figures, photos, scores and times; nothing is written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,18 +32,14 @@ PAUSE = 3600  # seconds without a commit after which the next one belongs to ano
 STAGES = {BRONZE: "bronze", SILVER: "silver", MOMENTS: "gold", PCA: "gold", SPECTRUM: "gold", COMPARISON: "compare"}
 
 
-@dataclass(frozen=True)
-class LakeReport:
-    """What a page about a lake shows.
+@dataclass(frozen=True, kw_only=True)
+class LakeFigures:
+    """What the tables say in numbers; no photo is looked at for it.
 
     Attributes:
         status: counts, errors by reason, models and runs, as describe_lake gives them.
         made: when, in UTC.
-        photos: path, label, split, thumbnail (JPEG) and colour (0xRRGGBB), both null for a photo that cannot be read;
-            a row per photo of the sample, and after them those that only an example of a confusion needs.
-        total: photos in the lake that the sample is taken of.
-        scores: (sample, up to SCORES) float32, leading PCA scores; NaN where a photo has none.
-        model: whose scores; None before the first fit.
+        model: whose figures; None before the first fit.
         cumulative: (r,) share of variance of the first components, at full rank.
         comparison: rows of gold_comparison of the model, by k.
         confusions: k to what the discriminant confuses.
@@ -54,9 +50,6 @@ class LakeReport:
 
     status: dict[str, Any]
     made: datetime
-    photos: pd.DataFrame
-    total: int
-    scores: np.ndarray
     model: str | None = None
     cumulative: np.ndarray = field(default_factory=lambda: np.empty(0))
     comparison: Sequence[dict[str, Any]] = ()
@@ -65,9 +58,35 @@ class LakeReport:
     errors: Sequence[dict[str, Any]] = ()
     stages: Sequence[dict[str, Any]] = ()
 
+    @property
+    def kept(self) -> int | None:
+        """The k of the model, if there is one."""
+        return kept_components(self.model) if self.model else None
 
-def gather_report(spark: SparkSession, settings: Settings, sample: int = SAMPLE) -> LakeReport:
-    """Gather what a page about a lake shows. Of a lake of more photos than `sample`, only so many leave the workers.
+    @property
+    def recommended(self) -> int | None:
+        """The k that the comparison recommends, if any."""
+        return next((row["k"] for row in self.comparison if row["recommended"]), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LakeReport(LakeFigures):
+    """What a page about a lake shows: its figures, and photos.
+
+    Attributes:
+        photos: path, label, split, thumbnail (JPEG) and colour (0xRRGGBB), both null for a photo that cannot be read;
+            a row per photo of the sample, and after them those that only an example of a confusion needs.
+        total: photos in the lake that the sample is taken of.
+        scores: (sample, up to SCORES) float32, leading PCA scores; NaN where a photo has none.
+    """
+
+    photos: pd.DataFrame
+    total: int
+    scores: np.ndarray
+
+
+def gather_figures(spark: SparkSession, settings: Settings) -> LakeFigures:
+    """Gather what the tables of a lake say in numbers.
 
     Raises:
         FruitsError: no table was ever written.
@@ -75,25 +94,33 @@ def gather_report(spark: SparkSession, settings: Settings, sample: int = SAMPLE)
     lake = Lake(spark, settings.lake)
     status = describe_lake(spark, settings)
     model = choose_model(status)
-    report(f"report: {model or 'no fit yet'}")
-    cumulative, comparison, confusions = np.empty(0), [], {}
+    report(f"figures: {model or 'no fit yet'}")
+    fitted: dict[str, Any] = {}
     if model is not None:
-        cumulative = _read_cumulative(lake, model)
         comparison = _read_comparison(lake, model)
         ks = [row["k"] for row in comparison] or [kept_components(model)]
         confusions = count_confusions(lake, model, ks)
-        report(f"report: Test photos classified with k={', '.join(map(str, ks))}")
-    photos, total = _sample_photos(lake, sample)
-    scores = _read_scores(lake, model, photos["path"], sample)
-    shown = [path for each in confusions.values() for pair in each.pairs[:CONFUSED] for path in pair["examples"]]
-    photos = _add_thumbnails(lake, photos, total, sorted(set(shown)))
-    report(f"report: {photos['thumbnail'].notna().sum()} photos made small")
+        report(f"figures: Test photos classified with k={', '.join(map(str, ks))}")
+        fitted = {"cumulative": _read_cumulative(lake, model), "comparison": comparison, "confusions": confusions}
     reasons, errors = _read_errors(lake)
     stages = find_stages([each for table in STAGES for each in _read_history(lake, table)])
-    made = datetime.now(UTC)
-    return LakeReport(
-        status, made, photos, total, scores, model, cumulative, comparison, confusions, reasons, errors, stages
-    )
+    now = datetime.now(UTC)
+    return LakeFigures(status=status, made=now, model=model, reasons=reasons, errors=errors, stages=stages, **fitted)
+
+
+def gather_report(spark: SparkSession, settings: Settings, sample: int = SAMPLE) -> LakeReport:
+    """Gather what a page about a lake shows. Of a lake of more photos than `sample`, only so many leave the workers.
+
+    Raises:
+        FruitsError: no table was ever written.
+    """
+    lake, figures = Lake(spark, settings.lake), gather_figures(spark, settings)
+    photos, total = _sample_photos(lake, sample)
+    scores = _read_scores(lake, figures.model, photos["path"], sample)
+    pairs = [pair for each in figures.confusions.values() for pair in each.pairs[:CONFUSED]]
+    photos = _add_thumbnails(lake, photos, total, sorted({path for pair in pairs for path in pair["examples"]}))
+    report(f"report: {photos['thumbnail'].notna().sum()} photos made small")
+    return LakeReport(**vars(figures), photos=photos, total=total, scores=scores)
 
 
 def choose_model(status: dict[str, Any]) -> str | None:

@@ -135,8 +135,7 @@ def describe_photos(data: "LakeReport", shown: Photos) -> dict[str, Any]:
 
 def describe_choice(data: "LakeReport", shown: Photos) -> dict[str, Any]:
     """Give, for each compared k, its figures and what is taken for what; and which k to show first."""
-    kept = int(data.model.rpartition("-k")[2]) if data.model else 0
-    recommended = next((row["k"] for row in data.comparison if row["recommended"]), None)
+    kept = data.kept or 0
     options = []
     for row in data.comparison:
         confusion = data.confusions.get(row["k"])
@@ -153,7 +152,7 @@ def describe_choice(data: "LakeReport", shown: Photos) -> dict[str, Any]:
                 "confusion": confusion and _describe_confusion(confusion, shown),
             }
         ]
-    return {"options": options, "chosen": recommended or kept, "recommended": recommended, "kept": kept}
+    return {"options": options, "chosen": data.recommended or kept, "recommended": data.recommended, "kept": kept}
 
 
 def describe_source(data: "LakeReport", words: Words) -> dict[str, Any]:

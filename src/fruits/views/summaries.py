@@ -95,6 +95,13 @@ def show_report(result: dict[str, Any]) -> str:
     return f"page      {what}\nnext      open {_quoted(result['file'])} in a browser"
 
 
+def show_deck(result: dict[str, Any]) -> str:
+    """Write where slides are, and what shows them."""
+    what = f"{result['slides']} of them; {_bytes(result['bytes'])} ({in_words(result['seconds'])})"
+    files = [result["file"], *([result["pdf"]] if result["pdf"] else [])]
+    return "\n".join([f"slides    {what}", *(f"file      {_quoted(file)}" for file in files)])
+
+
 def show_forget(result: dict[str, Any]) -> str:
     """Write what was erased, and what a person has to do still."""
     lines = [f"{_count(count, 'row')} erased from {table}" for table, count in result["erased"].items()]

@@ -13,13 +13,15 @@ NARROW = "\u202f"  # a narrow space that breaks no line
 class Words:
     """What a page says in one language. Texts come from `texts/<language>.toml`, the same names in each."""
 
-    def __init__(self, language: str) -> None:
-        """Read the texts of a language, one of LANGUAGES."""
+    def __init__(self, language: str, texts: str = "") -> None:
+        """Read the texts of a language, one of LANGUAGES; `texts` names another file than that of the page."""
         self.language = language
         # Through the loader: the package may be in a zip.
-        text = files(__package__).joinpath("texts", f"{language}.toml").read_text("utf-8")
+        text = files(__package__).joinpath("texts", f"{texts or language}.toml").read_text("utf-8")
         if language == "fr":
-            text = re.sub(r"(?<=\w) (?=[:;?!])", NARROW, text)  # no line begins with a colon
+            text = re.sub(
+                r"(?<=\S) (?=[:;?!%»])|(?<=«) |(?<=\d) (?=\d{3}\b)", NARROW, text
+            )  # no line begins with a colon, no number is cut
         self.texts = tomllib.loads(text)
 
     def say(self, name: str, **values: Any) -> str:
