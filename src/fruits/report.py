@@ -42,7 +42,7 @@ class LakeReport:
         photos: path, label, split, thumbnail (JPEG) and colour (0xRRGGBB), both null for a photo that cannot be read;
             a row per photo of the sample, and after them those that only an example of a confusion needs.
         total: photos in the lake that the sample is taken of.
-        scores: (sample, up to SCORES) float32, leading PCA scores; NaN where a photo has none.
+        scores: (sample, up to `components`) float32, leading PCA scores; NaN where a photo has none.
         model: whose scores; None before the first fit.
         cumulative: (r,) share of variance of the first components, at full rank.
         comparison: rows of gold_comparison of the model, by k.
@@ -65,9 +65,31 @@ class LakeReport:
     errors: Sequence[dict[str, Any]] = ()
     stages: Sequence[dict[str, Any]] = ()
 
+    @property
+    def kept(self) -> int:
+        """Components that gold_pca keeps of the model; 0 before the first fit."""
+        return kept_components(self.model) if self.model else 0
 
-def gather_report(spark: SparkSession, settings: Settings, sample: int = SAMPLE) -> LakeReport:
+    @property
+    def recommended(self) -> int | None:
+        return next((row["k"] for row in self.comparison if row["recommended"]), None)
+
+    @property
+    def k(self) -> int:
+        """Components to look at: as many as are recommended, if so many are kept; 0 before the first fit."""
+        return min(self.recommended or self.kept, self.kept)
+
+
+def gather_report(
+    spark: SparkSession, settings: Settings, sample: int = SAMPLE, components: int = SCORES
+) -> LakeReport:
     """Gather what a page about a lake shows. Of a lake of more photos than `sample`, only so many leave the workers.
+
+    Args:
+        spark: the session.
+        settings: name the lake, and where its runs are.
+        sample: photos looked at one by one.
+        components: leading scores read of each, where as many are kept.
 
     Raises:
         FruitsError: no table was ever written.
@@ -84,7 +106,7 @@ def gather_report(spark: SparkSession, settings: Settings, sample: int = SAMPLE)
         confusions = count_confusions(lake, model, ks)
         report(f"report: Test photos classified with k={', '.join(map(str, ks))}")
     photos, total = _sample_photos(lake, sample)
-    scores = _read_scores(lake, model, photos["path"], sample)
+    scores = _read_scores(lake, model, photos["path"], sample, components)
     shown = [path for each in confusions.values() for pair in each.pairs[:CONFUSED] for path in pair["examples"]]
     photos = _add_thumbnails(lake, photos, total, sorted(set(shown)))
     report(f"report: {photos['thumbnail'].notna().sum()} photos made small")
@@ -167,10 +189,10 @@ def _sample_photos(lake: Lake, sample: int) -> tuple[pd.DataFrame, int]:
     return taken, len(taken) if len(taken) < sample else photos.count()
 
 
-def _read_scores(lake: Lake, model: str | None, paths: pd.Series, sample: int) -> np.ndarray:
+def _read_scores(lake: Lake, model: str | None, paths: pd.Series, sample: int, most: int) -> np.ndarray:
     if model is None:
         return np.empty((len(paths), 0), np.float32)
-    width = min(kept_components(model), SCORES)
+    width = min(kept_components(model), most)
     rows = scores_of(lake, model).orderBy(F.xxhash64("path"), "path").limit(sample)
     rows = rows.select("path", F.slice("pca", 1, width).cast("array<float>").alias("scores")).toPandas()
     found = dict(zip(rows["path"], rows["scores"], strict=True))

@@ -39,7 +39,7 @@ def plot_cumulative_variance(
         marks: shares to point out; those that are never reached are left out.
     """
     cumulative = np.asarray(cumulative, dtype=float)
-    figure, axes = _make_figure(
+    figure, axes = _make_axes(
         f"Variance held by the first components: {cumulative[k - 1]:.1%} with k = {k}",
         "components k",
         "cumulative share of variance",
@@ -78,7 +78,7 @@ def plot_accuracy_by_k(rows: Sequence[Mapping[str, Any]], recommended_k: int | N
         recommended_k: the k to point out, if one is recommended.
     """
     rows = sorted(rows, key=lambda row: row["k"])
-    figure, axes = _make_figure("Accuracy and variance held, by number of components", "components k", "share")
+    figure, axes = _make_axes("Accuracy and variance held, by number of components", "components k", "share")
     for name, title, colour, line in CURVES:
         _plot_column(axes, rows, name, title, color=colour, linestyle=line, marker="o", markersize=4)
     _plot_column(
@@ -88,12 +88,29 @@ def plot_accuracy_by_k(rows: Sequence[Mapping[str, Any]], recommended_k: int | N
         best = next((row.get("accuracy_test") for row in rows if row["k"] == recommended_k), None)
         said = f"recommended: k = {recommended_k}" + ("" if best is None else f", {best:.1%} on Test")
         axes.axvline(recommended_k, color=ACCENT, linewidth=0.8, label=said)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks([row["k"] for row in rows], [str(row["k"]) for row in rows])
-    axes.minorticks_off()
-    axes.set_ylim(0, 1.02)
-    axes.yaxis.set_major_formatter(_percent())
+    _mark_ks(axes, rows)
     axes.legend(loc="lower right", fontsize=9, edgecolor="none")
+    return figure
+
+
+def plot_backbones(rows: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Draw what networks are worth beside each other: variance held and accuracy on Test, a line per network.
+
+    Args:
+        rows: one per backbone and k, as compare_backbones gives them.
+    """
+    figure = _make_figure()
+    left, right = figure.subplots(1, 2)
+    _dress(left, "Variance held by the first components", "components k", "share")
+    _dress(right, "Accuracy of the discriminant, Test", "components k", "share")
+    names = list(dict.fromkeys(row["backbone"] for row in rows))
+    for name, colour in zip(names, _label_colours(len(names)), strict=True):
+        own = sorted((row for row in rows if row["backbone"] == name), key=lambda row: row["k"])
+        for axes, column in ((left, "cumulative_explained_variance"), (right, "accuracy_test")):
+            _plot_column(axes, own, column, name, color=colour, marker="o", markersize=4)
+    for axes in (left, right):
+        _mark_ks(axes, rows)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", frameon=False, fontsize=9)
     return figure
 
 
@@ -112,7 +129,7 @@ def plot_components(scores: np.ndarray, labels: Sequence[str | None], explained:
         scores, labels = scores[drawn], labels[drawn]
     names, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     shown = f"{n:,} photos" if n <= MAX_DOTS else f"{MAX_DOTS:,} of {n:,} photos"
-    figure, axes = _make_figure(
+    figure, axes = _make_axes(
         f"First two PCA components of {shown}, {len(names)} labels",
         f"component 1 ({explained[0]:.1%} of variance)",
         f"component 2 ({explained[1]:.1%} of variance)",
@@ -135,17 +152,35 @@ def as_png(figure: "Figure") -> bytes:
     return picture.getvalue()
 
 
-def _make_figure(title: str, x: str, y: str) -> tuple["Figure", "Axes"]:
+def _make_figure() -> "Figure":
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
+    return Figure(figsize=SIZE, dpi=DPI, layout="constrained")
+
+
+def _make_axes(title: str, x: str, y: str) -> tuple["Figure", "Axes"]:
+    figure = _make_figure()
     axes = figure.subplots()
+    _dress(axes, title, x, y)
+    return figure, axes
+
+
+def _dress(axes: "Axes", title: str, x: str, y: str) -> None:
     axes.set(xlabel=x, ylabel=y)
     axes.set_title(title, loc="left", fontsize=12)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e6e9ec", linewidth=0.6)
     axes.set_axisbelow(True)
-    return figure, axes
+
+
+def _mark_ks(axes: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put the compared values of k on the horizontal axis, and shares from 0 to 1 on the other."""
+    ks = sorted({row["k"] for row in rows})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ks, [str(k) for k in ks])
+    axes.minorticks_off()
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(_percent())
 
 
 def _plot_column(axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, title: str, **look: Any) -> None:
