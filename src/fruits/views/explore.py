@@ -52,8 +52,7 @@ def draw_labels(data: "LakeReport", label: str | None = None) -> Picture:
         counts = WORDS.say("arrived.counts", training=told["splits"]["Training"], test=told["splits"]["Test"])
         title = f"{WORDS.number(told['total'])} photos, {told['named']} labels: {counts}"
         return _hang(data, title, ((_count(row, data.k), row["tiles"]) for row in rows))
-    title = f"{label}: {_count(rows[0], data.k)}"
-    return _hang(data, title, ((split, _of_label(data, photos, label, split)) for split in SPLITS))
+    return _hang(data, _count(rows[0], data.k), ((split, _of_label(data, photos, label, split)) for split in SPLITS))
 
 
 def draw_variance(data: "LakeReport", k: int) -> "Picture | Figure":
@@ -138,7 +137,7 @@ def draw_neighbours(data: "LakeReport", photo: str | None, k: int) -> Picture:
     near = rank_nearest(data.scores[photos.scored][:, :k], paths.index(photo), NEAREST)
     tiles = [(photos.tile(photos.scored[place]), distance) for place, distance in near]
     rows = [(f"{tile['label']}, {WORDS.number(distance, 2)} away", [tile]) for tile, distance in tiles]
-    title = f"Most alike to {photo}, by the first {k} components"
+    title = f"Most alike to {photo}, with k = {k}"
     return _hang(data, title, [("this photo", photos.tiles([photo])), *rows])
 
 
@@ -161,7 +160,7 @@ def draw_lookalikes(data: "LakeReport", k: int) -> Picture:
         )
         for pair in pairs
     ]
-    return _hang(data, f"The closest photos of two labels, by the first {k} components", rows)
+    return _hang(data, f"The closest photos of two labels, with k = {k}", rows)
 
 
 def draw_confusions(data: "LakeReport", k: int) -> Picture:

@@ -59,7 +59,7 @@ def _write_page(plot: "figure", sheets: Sequence[str]) -> str:
     variables = " ".join(f"--sheet{place}: url({sheet});" for place, sheet in enumerate(sheets))
     style = f"<style>html, body {{ height: 100%; margin: 0 }} :root {{ {variables} }}</style>"
     template = f"{{% block postamble %}}{style}{{% endblock %}}"
-    return file_html(plot, Resources(mode="inline", components=["bokeh"]), title="map of photos", template=template)
+    return file_html(plot, Resources(mode="inline"), title="map of photos", template=template)
 
 
 def _look(tile: dict[str, Any]) -> str:
