@@ -62,7 +62,7 @@ show(explore.draw_accuracy(data))
 
 # MAGIC %md
 # MAGIC ## The photos on a map
-# MAGIC Each dot is a photo in the colour of its fruit. Point at one to see it; drag to move, scroll to zoom.
+# MAGIC Each dot is a photo in the colour of its fruit. Point at one to see it; the tools beside the map move and zoom.
 
 # COMMAND ----------
 

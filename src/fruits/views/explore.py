@@ -11,7 +11,7 @@ from fruits.errors import SettingError
 from fruits.stats.neighbours import rank_nearest
 from fruits.views.explore_map import draw_dots
 from fruits.views.plots import plot_accuracy_by_k, plot_cumulative_variance
-from fruits.views.report_sections import SPLITS, Photos, describe_choice, describe_photos, fill_album
+from fruits.views.report_sections import SIDE, SPLITS, Photos, describe_choice, describe_photos, fill_album
 from fruits.views.show import Picture
 from fruits.views.words import Words
 
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
 
 MAP_PHOTOS = 2000  # dots of the map: 2 MB in the notebook's file
 OF_LABEL = 32  # photos of a label that is asked for, from each split
-NEAREST = 12  # neighbours of a photo
+NEAREST = 11  # neighbours of a photo, which with it are a dozen
+WIDEST = 8  # photos beside each other
 STYLE = """<style>
-.fruits { display: flex; flex-wrap: wrap; gap: 12px 24px; }
-.fruits figure { margin: 0; max-width: 640px; }
-.fruits figcaption { font: 13px system-ui, sans-serif; }
-.fruits img, .fruits i { display: inline-block; width: 64px; height: 64px; margin: 0 2px 2px 0; border-radius: 4px; }
+.fruits { display: flex; flex-wrap: wrap; gap: 12px 20px; font: 13px system-ui, sans-serif; }
+.fruits figure { margin: 0; max-width: 100%; }
+.fruits img, .fruits i, .fruits b { display: inline-block; width: 64px; height: 64px; margin: 0 2px 2px 0; }
+.fruits i { border-radius: 50%; }
+.fruits b { width: 18px; line-height: 64px; text-align: center; vertical-align: top; }
 </style>"""
 UNFITTED = Picture("No PCA has been fitted yet; run 03_gold_pca.py first.")
 UNCOMPARED = Picture("No values of k have been compared yet; run 04_compare_k.py first.")
 WORDS = Words("en")
+ARROW = None  # instead of a tile, between photos and what they are taken for
 
 
 def draw_labels(data: "LakeReport", label: str | None = None) -> Picture:
@@ -51,6 +54,7 @@ def draw_labels(data: "LakeReport", label: str | None = None) -> Picture:
     if label is None:
         counts = WORDS.say("arrived.counts", training=told["splits"]["Training"], test=told["splits"]["Test"])
         title = f"{WORDS.number(told['total'])} photos, {told['named']} labels: {counts}"
+        title += f"; right of Test with k = {data.k}" if data.confusions else ""
         return _hang(data, title, ((_count(row, data.k), row["tiles"]) for row in rows))
     return _hang(data, _count(rows[0], data.k), ((split, _of_label(data, photos, label, split)) for split in SPLITS))
 
@@ -179,9 +183,8 @@ def draw_confusions(data: "LakeReport", k: int) -> Picture:
         return Picture(WORDS.say("confused.perfect", k=k))
     rows = [
         (
-            f"{pair['label']} taken for {pair['guess']}: {WORDS.say('confused.of', n=pair['photos'], of=pair['of'])}; "
-            f"the last {len(pair['typical'])} are {pair['guess']}",
-            pair["mistaken"] + pair["typical"],
+            f"{pair['label']} taken for {pair['guess']}: {WORDS.say('confused.of', n=pair['photos'], of=pair['of'])}",
+            [*pair["mistaken"], ARROW, *pair["typical"]],
         )
         for pair in told["pairs"]
     ]
@@ -200,24 +203,29 @@ def _of_label(data: "LakeReport", photos: Photos, label: str, split: str) -> lis
 
 
 def _count(row: dict[str, Any], k: int) -> str:
-    right = row["right"].get(k)
-    counts = WORDS.say("arrived.counts", training=row["Training"], test=row["Test"])
-    return f"{row['name']}: {counts}" + ("" if right is None else f", {WORDS.share(right, 0)} right with k = {k}")
+    """Say how many photos of a label there are, and how many of Test the discriminant gets right."""
+    told = [f"{row['name']}: {WORDS.say('arrived.counts', training=row['Training'], test=row['Test'])}"]
+    if row["right"].get(k) is not None:
+        told.append(WORDS.say("arrived.right", share=WORDS.share(row["right"][k], 0)))
+    return " · ".join(told)
 
 
-def _hang(data: "LakeReport", title: str, rows: Iterable[tuple[str, Sequence[dict[str, Any]]]]) -> Picture:
-    """Hang rows of photos, each a caption and tiles."""
+def _hang(data: "LakeReport", title: str, rows: Iterable[tuple[str, Sequence[dict[str, Any] | None]]]) -> Picture:
+    """Hang rows of photos, each a caption and tiles, in columns of one width."""
     thumbnails = dict(zip(data.photos["path"], data.photos["thumbnail"], strict=True))
+    rows = [(caption, [_frame(tile, thumbnails) for tile in tiles]) for caption, tiles in rows]
+    width = (SIDE + 4) * max([2, *(min(len(tiles), WIDEST) for _, tiles in rows)])
     figures = [
-        f"<figure>{''.join(_frame(tile, thumbnails[tile['path']]) for tile in tiles)}"
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<figure style="width: {width}px">{"".join(tiles)}<figcaption>{escape(caption)}</figcaption></figure>'
         for caption, tiles in rows
     ]
     return Picture(title, f'{STYLE}<div class="fruits">{"".join(figures)}</div>')
 
 
-def _frame(tile: dict[str, Any], thumbnail: Any) -> str:
-    title = escape(f"{tile['label']}: {tile['path']}")
+def _frame(tile: dict[str, Any] | None, thumbnails: dict[str, Any]) -> str:
+    if tile is ARROW:
+        return "<b>→</b>"
+    title, thumbnail = escape(f"{tile['label']}: {tile['path']}"), thumbnails[tile["path"]]
     if not isinstance(thumbnail, bytes | bytearray):
         return f'<i title="{title}" style="background: {tile["colour"]}"></i>'
     return f'<img alt="{title}" title="{title}" src="data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}">'
