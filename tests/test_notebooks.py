@@ -94,8 +94,8 @@ def test_all_run_in_order_as_databricks_runs_them(spark, place, capsys):
     on_databricks(EXPLORE, spark, **job)
     assert versions(here.lake) == before
     said = capsys.readouterr().out
-    assert said.count("(a picture, which a notebook shows)") == 9
-    for words in ("12 photos, 2 labels: 8 Training · 4 Test", "with k = ", "photos_per_second"):
+    assert said.count("(a picture, which a notebook shows)") == 8
+    for words in ("12 photos, 2 labels: 8 Training · 4 Test", "every Test photo is given its", "photos_per_second"):
         assert words in said
 
 

@@ -14,6 +14,7 @@ from fruits.views.notebooks import OPEN, READ, Cell, make_notebook, read_cells, 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+# Without 05_explore.py: this notebook has looks of its own, which can be drawn where neither package nor Spark is.
 FILES = {
     "bronze": "01_bronze_images.py",
     "silver": "02_silver_features.py",
