@@ -26,6 +26,7 @@ NEAREST = 11  # neighbours of a photo, which with it are a dozen
 WIDEST = 8  # photos beside each other
 STYLE = """<style>
 .fruits { display: flex; flex-wrap: wrap; gap: 12px 20px; font: 13px system-ui, sans-serif; }
+.fruits { max-height: 600px; overflow: auto; }
 .fruits figure { margin: 0; max-width: 100%; }
 .fruits img, .fruits i, .fruits b { display: inline-block; width: 64px; height: 64px; margin: 0 2px 2px 0; }
 .fruits i { border-radius: 50%; }
@@ -219,7 +220,7 @@ def _hang(data: "LakeReport", title: str, rows: Iterable[tuple[str, Sequence[dic
         f'<figure style="width: {width}px">{"".join(tiles)}<figcaption>{escape(caption)}</figcaption></figure>'
         for caption, tiles in rows
     ]
-    return Picture(title, f'{STYLE}<div class="fruits">{"".join(figures)}</div>')
+    return Picture(title, f'{STYLE}<div class="fruits" tabindex="0">{"".join(figures)}</div>')
 
 
 def _frame(tile: dict[str, Any] | None, thumbnails: dict[str, Any]) -> str:
