@@ -66,18 +66,20 @@ class LakeReport:
     stages: Sequence[dict[str, Any]] = ()
 
     @property
-    def kept(self) -> int:
-        """Components that gold_pca keeps of the model; 0 before the first fit."""
-        return kept_components(self.model) if self.model else 0
+    def kept(self) -> int | None:
+        """The k of the model, if there is one."""
+        return kept_components(self.model) if self.model else None
 
     @property
     def recommended(self) -> int | None:
+        """The k that the comparison recommends, if any."""
         return next((row["k"] for row in self.comparison if row["recommended"]), None)
 
     @property
     def k(self) -> int:
         """Components to look at: as many as are recommended, if so many are kept; 0 before the first fit."""
-        return min(self.recommended or self.kept, self.kept)
+        kept = self.kept or 0
+        return min(self.recommended or kept, kept)
 
 
 def gather_report(

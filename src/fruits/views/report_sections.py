@@ -137,7 +137,8 @@ def describe_photos(data: "LakeReport", shown: Photos) -> dict[str, Any]:
 
 def describe_choice(data: "LakeReport", shown: Photos) -> dict[str, Any]:
     """Give, for each compared k, its figures and what is taken for what; and which k to show first."""
-    kept, options = data.kept, []
+    kept = data.kept or 0
+    options = []
     for row in data.comparison:
         confusion = data.confusions.get(row["k"])
         options.append(
