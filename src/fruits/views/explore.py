@@ -25,9 +25,8 @@ OF_LABEL = 32  # photos of a label that is asked for, from each split
 NEAREST = 11  # neighbours of a photo, which with it are a dozen
 WIDEST = 8  # photos beside each other
 STYLE = """<style>
-.fruits { display: flex; flex-wrap: wrap; gap: 12px 20px; font: 13px system-ui, sans-serif; }
-.fruits { max-height: 600px; overflow: auto; }
-.fruits figure { margin: 0; max-width: 100%; }
+.fruits { display: flex; flex-wrap: wrap; gap: 12px 20px; max-height: 600px; overflow: auto; }
+.fruits figure { margin: 0; max-width: 100%; font: 13px system-ui, sans-serif; }
 .fruits img, .fruits i, .fruits b { display: inline-block; width: 64px; height: 64px; margin: 0 2px 2px 0; }
 .fruits i { border-radius: 50%; }
 .fruits b { width: 18px; line-height: 64px; text-align: center; vertical-align: top; }
