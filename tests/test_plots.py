@@ -107,3 +107,15 @@ def test_networks_are_lines_of_one_colour_in_both_halves():
     assert first == same != second
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
     assert _png(figure).startswith(b"\x89PNG")
+
+
+def test_figures_speak_french_and_write_numbers_as_it_does():
+    (axes,) = plot_cumulative_variance([0.5, 0.805, 0.9, 0.92], 2, language="fr").axes
+    assert axes.get_title(loc="left") == "Variance des premières composantes : 80,5 % avec k = 2"
+    assert _words(axes) == ["80 % : k = 2", "90 % : k = 3", "gardé : k = 2"]
+    assert axes.yaxis.get_major_formatter()(0.4, 0) == "40 %"
+    (axes,) = plot_accuracy_by_k(ROWS, 32, language="fr").axes
+    assert "recommandé : k = 32, 90,0 % sur Test" in _words(axes)
+    (axes,) = plot_components(np.zeros((12_000, 2)), [None] * 12_000, [0.5, 0.25], language="fr").axes
+    assert axes.get_title(loc="left") == "Deux premières composantes, 5 000 sur 12 000 photos, 1 étiquettes"
+    assert axes.get_xlabel() == "composante 1 (50,0 % de la variance)"
