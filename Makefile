@@ -45,7 +45,7 @@ run: java $(if $(filter-out fruits %.tflite,$(WEIGHTS)),$(STAMP),$(RUN_STAMP)) #
 lab: java $(STAMP) ## all notebooks in JupyterLab, as copies in lab/ to change: make lab [IMAGES=DIR] [LAKE=lake]
 	$(if $(IMAGES),,$(BIN)/fruits samples samples)
 	$(BIN)/python -m fruits.views.notebooks "$(or $(IMAGES),samples)" "$(LAKE)"
-	$(BIN)/jupyter lab lab
+	PYTHONWARNINGS="ignore:IProgress not found" $(BIN)/jupyter lab lab
 
 # From a folder where photos and weights have short names, so that the notebook names no machine.
 notebook: java $(STAMP) ## the cloud notebook as run on real photos, for docs/: make notebook IMAGES=DIR WEIGHTS=FILE.h5

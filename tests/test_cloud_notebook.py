@@ -86,7 +86,9 @@ def test_both_languages_say_the_same_things_about_every_step():
         assert words != other
     for step in FILES:
         assert ("**In:**" in TEXTS["en"][step], "**Entrée :**" in TEXTS["fr"][step]) == (True, True)
-    assert [cell.source for cell in cloud().cells if cell.cell_type == "code"] == code_of(cloud(language="fr"))
+    french = code_of(cloud(language="fr"))
+    assert sum(source.endswith(', language="fr")))') for source in french) == 3  # the charts
+    assert [source.replace(', language="fr")))', ")))") for source in french] == code_of(cloud())
 
 
 def test_english_titles_are_those_of_the_notebooks():
@@ -211,7 +213,7 @@ def test_without_nbformat_the_command_says_what_to_install(tmp_path, monkeypatch
 
 @pytest.mark.slow
 def test_it_runs_in_a_kernel_and_does_nothing_the_second_time(place, monkeypatch):
-    """Twice in one kernel: all cells, then all again."""
+    """Twice in one kernel: all cells, then all again; and in the same one, the notebook to explore the lake."""
     for name in [name for name in os.environ if name.startswith("SPARK_")]:
         monkeypatch.delenv(name)  # a kernel starts classic
     here = place(photo_set(labels=2, training=4))
@@ -219,8 +221,9 @@ def test_it_runs_in_a_kernel_and_does_nothing_the_second_time(place, monkeypatch
     notebook = cloud("python", "fr", **told)
     once = len(notebook.cells)
     notebook.cells += copy.deepcopy(notebook.cells)
+    notebook.cells += notebooks.convert(FOLDER / "05_explore.py", told).cells
     execute(notebook, here.lake.parent)
-    first, second = notebook.cells[:once], notebook.cells[once:]
+    first, second, explored = notebook.cells[:once], notebook.cells[once : 2 * once], notebook.cells[2 * once :]
     check_looks(outputs_of(first))
     check_looks(outputs_of(second))
     assert [step["new"] for step in summaries(first)[:1]] == [12]
@@ -235,6 +238,10 @@ def test_it_runs_in_a_kernel_and_does_nothing_the_second_time(place, monkeypatch
         "gold_spectrum": 0,
         "gold_comparison": 0,
     }
+    pages = [output.data["text/html"] for output in outputs_of(explored) if output.output_type == "display_data"]
+    assert [page.count("<iframe ") for page in pages].count(1) == 1  # the map
+    charts = [page for page in pages if page.startswith('<img alt="')]
+    assert (len(pages), len(charts), sum("<table" in page for page in pages)) == (11, 3, 2)
 
 
 def test_the_sparkmagic_variant_runs_as_livy_runs_it(spark, first_run, tmp_path, capsys):

@@ -78,7 +78,7 @@ def named(files: list[Path]) -> pytest.MarkDecorator:
 
 def test_the_house_is_where_these_tests_look():
     assert len(MODULES) > 20
-    assert len(NOTEBOOKS) == 4
+    assert len(NOTEBOOKS) == 5
     assert {file.stem for file in SOURCE.glob("*.py")} >= STEPS
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fruits.stats.neighbours import BLOCK, find_ends, find_lookalikes, find_nearest
+from fruits.stats.neighbours import BLOCK, find_ends, find_lookalikes, find_nearest, rank_nearest
 
 
 def test_the_ends_are_the_lowest_and_the_highest():
@@ -26,6 +26,13 @@ def test_a_photo_has_at_most_all_others_for_neighbours():
     assert find_nearest(np.array([[0.0], [1], [5]]), 5).tolist() == [[1, 2], [0, 2], [1, 0]]
     assert find_nearest(np.zeros((1, 2)), 5).shape == (1, 0)
     assert find_nearest(np.zeros((0, 2)), 5).shape == (0, 0)
+
+
+def test_neighbours_of_one_photo_are_ranked_with_their_distances():
+    points = np.array([[0.0], [7], [1], [-3]])
+    assert rank_nearest(points, 2, 2) == [(0, 1.0), (3, 4.0)]
+    assert rank_nearest(points, 1, 9) == [(2, 6.0), (0, 7.0), (3, 10.0)]
+    assert rank_nearest(np.zeros((3, 2)), 1, 5) == [(0, 0.0), (2, 0.0)]  # never itself, though no farther
 
 
 def test_lookalikes_are_the_closest_pair_of_any_two_labels_closest_first():

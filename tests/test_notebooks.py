@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import photo_set
+from conftest import photo_set, versions
 from deltalake import DeltaTable
 from test_parameters import Dbutils
 
@@ -21,7 +21,8 @@ from fruits.platform.tables import Lake
 from fruits.silver import SILVER
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
-NAMES = ["01_bronze_images", "02_silver_features", "03_gold_pca", "04_compare_k"]
+STEPS = ["01_bronze_images", "02_silver_features", "03_gold_pca", "04_compare_k"]
+EXPLORE = "05_explore"
 # What Databricks reads for a notebook that a person opens; a job has an environment of its own.
 ENVIRONMENT = """\
 # /// script
@@ -41,12 +42,12 @@ SMALL = {
 }
 
 
-def test_there_are_four_and_they_run_in_the_order_of_their_names():
-    assert sorted(file.stem for file in FOLDER.glob("*.py")) == NAMES
+def test_there_is_one_per_step_in_the_order_of_their_names_and_one_to_look_at_it_all():
+    assert sorted(file.stem for file in FOLDER.glob("*.py")) == [*STEPS, EXPLORE]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_is_a_title_its_settings_one_call_and_one_look(name):
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_is_a_title_its_settings_one_call_and_one_look(name):
     text = (FOLDER / f"{name}.py").read_text()
     cells = text.split("\n# COMMAND ----------\n")
     assert cells[0].startswith(f"# Databricks notebook source\n{ENVIRONMENT}# MAGIC %md\n# MAGIC # ")
@@ -57,16 +58,30 @@ def test_a_notebook_is_a_title_its_settings_one_call_and_one_look(name):
     assert max(map(len, text.splitlines())) <= 120
 
 
-def test_all_four_run_in_order_as_databricks_runs_them(spark, place, capsys):
+def test_the_one_to_explore_has_few_lines_a_cell_and_what_is_to_be_changed_at_its_top():
+    text = (FOLDER / f"{EXPLORE}.py").read_text()
+    title, imports, settings, *cells = text.split("\n# COMMAND ----------\n")
+    environment = ENVIRONMENT.replace('"matplotlib', '"bokeh>=3.6", "matplotlib')
+    assert title.startswith(f"# Databricks notebook source\n{environment}# MAGIC %md\n# MAGIC # ")
+    assert {line.partition(" ")[0] for line in imports.strip().splitlines()} == {"from"}
+    assert settings.strip().startswith("settings = parameters.read(globals().get(")
+    words = [cell for cell in cells if "# MAGIC" in cell]
+    assert all(cell.strip().startswith("# MAGIC %md\n") for cell in words)
+    codes = [cell.strip().splitlines() for cell in cells if cell not in words]
+    assert max(map(len, codes)) <= 3
+    changed = [line.partition(" = ")[0] for lines in codes for line in lines if "  # " in line]
+    assert changed == ["label", "k", "across, up", "label", "photo", "k"]
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_all_run_in_order_as_databricks_runs_them(spark, place, capsys):
     here = place(photo_set(labels=2, training=4), k="3", k_values="2,4")
     job = {name: str(getattr(here.settings, name)) for name in ("images", "lake", "weights", "tracking", "k")}
     results = []
-    for name in NAMES:
-        text = (FOLDER / f"{name}.py").read_text()
-        dbutils = Dbutils(**job, k_values="2,4")
-        exec(compile(text, f"{name}.py", "exec"), {"spark": spark, "dbutils": dbutils, "display": print})
+    for name in STEPS:
+        dbutils = on_databricks(name, spark, **job, k_values="2,4")
         results.append(json.loads(dbutils.result))
-        assert dbutils.values == ({"has_work": "true"} if name == NAMES[0] else {})
+        assert dbutils.values == ({"has_work": "true"} if name == STEPS[0] else {})
     bronze, silver, gold, comparison = results
     assert (bronze["new"], silver["computed"], gold["projected"], gold["k"]) == (12, 12, 12, 3)
     assert [row["k"] for row in comparison["rows"]] == [2, 3, 4]
@@ -75,6 +90,21 @@ def test_all_four_run_in_order_as_databricks_runs_them(spark, place, capsys):
     shown = capsys.readouterr().out
     assert "'new': 12" in shown
     assert "reconstruction_error_test" in shown
+    before = versions(here.lake)
+    on_databricks(EXPLORE, spark, **job)
+    assert versions(here.lake) == before
+    said = capsys.readouterr().out
+    assert said.count("(a picture, which a notebook shows)") == 8
+    for words in ("12 photos, 2 labels: 8 Training · 4 Test", "every Test photo is given its", "photos_per_second"):
+        assert words in said
+
+
+def on_databricks(name: str, spark, **settings: str) -> Dbutils:
+    """Run a notebook as Databricks does, its settings as widgets."""
+    dbutils = Dbutils(**settings)
+    text = (FOLDER / f"{name}.py").read_text()
+    exec(compile(text, f"{name}.py", "exec"), {"spark": spark, "dbutils": dbutils, "display": print})
+    return dbutils
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 
-from fruits.views.plots import plot_accuracy_by_k, plot_components, plot_cumulative_variance
+from fruits.views.plots import plot_accuracy_by_k, plot_backbones, plot_components, plot_cumulative_variance
 
 ROWS = [
     {"k": 32, "accuracy_test": 0.9, "accuracy_train": 0.95, "cumulative_explained_variance": 0.6},
@@ -85,3 +85,37 @@ def test_of_many_photos_the_same_5000_are_drawn_every_time():
     np.testing.assert_array_equal(drawn, second.collections[0].get_offsets())
     np.testing.assert_array_equal(drawn[[0, -1]], scores[[0, -1]])
     assert "5,000 of 12,000 photos" in first.get_title(loc="left")
+
+
+def test_networks_are_lines_of_one_colour_in_both_halves():
+    rows = [
+        {
+            "backbone": name,
+            "k": k,
+            "cumulative_explained_variance": k / 10,
+            "accuracy_test": None if name == "b" else 0.5,
+        }
+        for name in ("a", "b")
+        for k in (8, 2)
+    ]
+    figure = plot_backbones(rows)
+    left, right = figure.axes
+    assert [_line(left, name) for name in ("a", "b")] == [[[2, 0.2], [8, 0.8]]] * 2
+    assert _line(right, "a") == [[2, 0.5], [8, 0.5]]
+    assert [line.get_label() for line in right.lines] == ["a"]  # without labels there is no accuracy
+    first, second, same = (tuple(line.get_color()) for line in (*left.lines, *right.lines))
+    assert first == same != second
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    assert _png(figure).startswith(b"\x89PNG")
+
+
+def test_figures_speak_french_and_write_numbers_as_it_does():
+    (axes,) = plot_cumulative_variance([0.5, 0.805, 0.9, 0.92], 2, language="fr").axes
+    assert axes.get_title(loc="left") == "Variance des premières composantes : 80,5 % avec k = 2"
+    assert _words(axes) == ["80 % : k = 2", "90 % : k = 3", "gardé : k = 2"]
+    assert axes.yaxis.get_major_formatter()(0.4, 0) == "40 %"
+    (axes,) = plot_accuracy_by_k(ROWS, 32, language="fr").axes
+    assert "recommandé : k = 32, 90,0 % sur Test" in _words(axes)
+    (axes,) = plot_components(np.zeros((12_000, 2)), [None] * 12_000, [0.5, 0.25], language="fr").axes
+    assert axes.get_title(loc="left") == "Deux premières composantes, 5 000 sur 12 000 photos, 1 étiquettes"
+    assert axes.get_xlabel() == "composante 1 (50,0 % de la variance)"

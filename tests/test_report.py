@@ -1,10 +1,12 @@
 """What a report shows is what the tables hold."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from conftest import Place
+from lake_reports import make_report
 from photos import jpeg
 
 from fruits.bronze import BRONZE, ingest_photos
@@ -53,10 +55,10 @@ def test_a_report_shows_photos_scores_accuracies_and_times(spark, first_run, eve
 
 
 def test_of_a_larger_lake_only_a_sample_leaves_the_workers_the_same_each_time(spark, first_run, every):
-    told = gather_report(spark, first_run[0].settings, sample=5)
-    assert (told.total, len(told.scores)) == (24, 5)
+    told = gather_report(spark, first_run[0].settings, sample=5, components=2)
+    assert (told.total, told.scores.shape) == (24, (5, 2))
     assert told.photos["path"][:5].tolist() == every.photos["path"][:5].tolist()
-    assert told.scores.tolist() == every.scores[:5].tolist()
+    assert told.scores.tolist() == every.scores[:5, :2].tolist()
     examples = {path for each in told.confusions.values() for pair in each.pairs for path in pair["examples"]}
     assert set(told.photos["path"][5:]) == examples - set(told.photos["path"][:5])
     assert told.photos["thumbnail"].notna().all()
@@ -120,6 +122,14 @@ def test_the_model_is_that_of_the_newest_run_and_else_of_most_photos():
     assert choose_model({"projections": projections, "runs": runs}) == "b-k3"
     assert choose_model({"projections": projections, "runs": []}) == "a-k3"
     assert choose_model({"projections": [], "runs": runs}) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "recommended", "k"), [("a-k6", 3, 3), ("a-k6", 9, 6), ("a-k6", None, 6), (None, None, 0)]
+)
+def test_the_components_to_look_at_are_those_recommended_as_far_as_they_are_kept(model, recommended, k):
+    compared = [{"k": each, "recommended": each == recommended} for each in (3, 6, 9)]
+    assert replace(make_report(), model=model, comparison=compared).k == k
 
 
 def test_the_colour_of_a_photo_is_that_of_what_is_not_white():

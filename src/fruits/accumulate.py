@@ -86,11 +86,7 @@ def refreshed_moments(lake: Lake, backbone: str, groups: list[Group]) -> Iterato
     Delta's change feed; where the feed cannot tell any more (vacuumed, table made anew), all features are read once.
     """
     version = lake.version(SILVER)
-    kept = lake.read(MOMENTS).where(F.col("backbone") == backbone)
-    before = [
-        (Group(row["split"], row["labelled"], row["photos"], row["fingerprint"]), row["silver_version"])
-        for row in kept.drop("state").orderBy("split", "labelled").collect()
-    ]
+    kept, before = _find_kept(lake, backbone)
     if groups == [group for group, _ in before]:
         yield _load(kept, groups)
         return
@@ -100,14 +96,40 @@ def refreshed_moments(lake: Lake, backbone: str, groups: list[Group]) -> Iterato
         old = _load(kept, [group for group, _ in before])
         moments = _follow_changes(lake, backbone, old, groups, since, version)
     if moments is None:
-        rows = with_features(lake.read(SILVER, version).where(F.col("backbone") == backbone))
-        moments = collect_moments(rows.withColumn("gone", F.lit(False)), sum(group.photos for group in groups))
-        moments = {(split, labelled): state for (split, labelled, _), state in moments.items()}
+        moments = _measure_all(lake, backbone, groups, version)
     groups = [replace(group, moments=moments[_key(group)]) for group in groups]
     with ThreadPoolExecutor(1) as pool:
         saved = pool.submit(_save, lake, backbone, groups, version)
         yield groups
     saved.result()
+
+
+def known_moments(lake: Lake, backbone: str, groups: list[Group]) -> list[Group]:
+    """Give the groups with their moments: those of gold_moments, where it covers just these photos, else measured now.
+
+    Nothing is written. `groups` is what count_groups says of the backbone now.
+    """
+    kept, before = _find_kept(lake, backbone)
+    if groups == [group for group, _ in before]:
+        return _load(kept, groups)
+    moments = _measure_all(lake, backbone, groups, lake.version(SILVER))
+    return [replace(group, moments=moments[_key(group)]) for group in groups]
+
+
+def _find_kept(lake: Lake, backbone: str) -> tuple[DataFrame, list[tuple[Group, int]]]:
+    """Give the rows of gold_moments of a backbone, and which photos each covers at which version of silver_features."""
+    kept = lake.read(MOMENTS).where(F.col("backbone") == backbone)
+    rows = kept.drop("state").orderBy("split", "labelled").collect()
+    return kept, [
+        (Group(row["split"], row["labelled"], row["photos"], row["fingerprint"]), row["silver_version"]) for row in rows
+    ]
+
+
+def _measure_all(lake: Lake, backbone: str, groups: list[Group], version: int) -> dict[tuple[str, bool], Moments]:
+    """Measure all features of a backbone, by split and labelled or not."""
+    rows = with_features(lake.read(SILVER, version).where(F.col("backbone") == backbone))
+    moments = collect_moments(rows.withColumn("gone", F.lit(False)), sum(group.photos for group in groups))
+    return {(split, labelled): state for (split, labelled, _), state in moments.items()}
 
 
 def collect_moments(rows: DataFrame, photos: int | None = None) -> dict[tuple[str, bool, bool], Moments]:

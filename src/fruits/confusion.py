@@ -11,12 +11,12 @@ from pyspark.sql import functions as F
 
 from fruits.accumulate import MOMENTS, Group, as_matrix, with_features
 from fruits.errors import FruitsError
-from fruits.gold import Fit, name_fit
+from fruits.gold import Fit, make_fit, name_fit
 from fruits.platform.tables import Lake
 from fruits.silver import features_of
 from fruits.stats.discriminant import Discriminant, fit_discriminant, log_scores
 from fruits.stats.moments import unpack_moments
-from fruits.stats.pca import Pca, fit_pca, project
+from fruits.stats.pca import Pca, project
 
 GUESSES = "path string, label string, guesses array<string>"
 GUESSES_ARROW = pa.schema([("path", pa.string()), ("label", pa.string()), ("guesses", pa.list_(pa.string()))])
@@ -58,10 +58,7 @@ def read_fit(lake: Lake, model: str) -> tuple[str, Fit] | None:
         name = name_fit(backbone, groups)
     except FruitsError:
         return None
-    if not model.startswith(f"{name}-k"):
-        return None
-    fit = Fit(name, None, groups)
-    return backbone, Fit(name, fit_pca(fit.all_of("Training")), groups)
+    return (backbone, make_fit(backbone, groups)) if model.startswith(f"{name}-k") else None
 
 
 def count_confusions(lake: Lake, model: str, ks: Sequence[int]) -> dict[int, Confusion]:

@@ -143,13 +143,18 @@ def name_fit(backbone: str, groups: list[Group]) -> str:
     return f"{backbone}-{fingerprint_of(training)[1] % 2**32:08x}"
 
 
+def make_fit(backbone: str, groups: list[Group]) -> Fit:
+    """Fit the PCA of a backbone, by groups that have their moments."""
+    fit = Fit(name_fit(backbone, groups), None, groups)
+    return replace(fit, pca=fit_pca(fit.all_of("Training")))
+
+
 def fit_features(lake: Lake, backbone: str, groups: list[Group]) -> Fit:
     """Fit the PCA of a backbone from its moments, which are refreshed first."""
     key = (lake.location, backbone, *groups)
     if key not in _NEWEST_FIT:
         with refreshed_moments(lake, backbone, groups) as measured:
-            fit = Fit(name_fit(backbone, groups), None, measured)
-            fit = replace(fit, pca=fit_pca(fit.all_of("Training")))
+            fit = make_fit(backbone, measured)
         _NEWEST_FIT.clear()
         _NEWEST_FIT[key] = fit
     return _NEWEST_FIT[key]

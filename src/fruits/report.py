@@ -68,6 +68,12 @@ class LakeFigures:
         """The k that the comparison recommends, if any."""
         return next((row["k"] for row in self.comparison if row["recommended"]), None)
 
+    @property
+    def k(self) -> int:
+        """Components to look at: as many as are recommended, if so many are kept; 0 before the first fit."""
+        kept = self.kept or 0
+        return min(self.recommended or kept, kept)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LakeReport(LakeFigures):
@@ -77,7 +83,7 @@ class LakeReport(LakeFigures):
         photos: path, label, split, thumbnail (JPEG) and colour (0xRRGGBB), both null for a photo that cannot be read;
             a row per photo of the sample, and after them those that only an example of a confusion needs.
         total: photos in the lake that the sample is taken of.
-        scores: (sample, up to SCORES) float32, leading PCA scores; NaN where a photo has none.
+        scores: (sample, up to `components`) float32, leading PCA scores; NaN where a photo has none.
     """
 
     photos: pd.DataFrame
@@ -108,15 +114,23 @@ def gather_figures(spark: SparkSession, settings: Settings) -> LakeFigures:
     return LakeFigures(status=status, made=now, model=model, reasons=reasons, errors=errors, stages=stages, **fitted)
 
 
-def gather_report(spark: SparkSession, settings: Settings, sample: int = SAMPLE) -> LakeReport:
+def gather_report(
+    spark: SparkSession, settings: Settings, sample: int = SAMPLE, components: int = SCORES
+) -> LakeReport:
     """Gather what a page about a lake shows. Of a lake of more photos than `sample`, only so many leave the workers.
+
+    Args:
+        spark: the session.
+        settings: name the lake, and where its runs are.
+        sample: photos looked at one by one.
+        components: leading scores read of each, where as many are kept.
 
     Raises:
         FruitsError: no table was ever written.
     """
     lake, figures = Lake(spark, settings.lake), gather_figures(spark, settings)
     photos, total = _sample_photos(lake, sample)
-    scores = _read_scores(lake, figures.model, photos["path"], sample)
+    scores = _read_scores(lake, figures.model, photos["path"], sample, components)
     pairs = [pair for each in figures.confusions.values() for pair in each.pairs[:CONFUSED]]
     photos = _add_thumbnails(lake, photos, total, sorted({path for pair in pairs for path in pair["examples"]}))
     report(f"report: {photos['thumbnail'].notna().sum()} photos made small")
@@ -194,10 +208,10 @@ def _sample_photos(lake: Lake, sample: int) -> tuple[pd.DataFrame, int]:
     return taken, len(taken) if len(taken) < sample else photos.count()
 
 
-def _read_scores(lake: Lake, model: str | None, paths: pd.Series, sample: int) -> np.ndarray:
+def _read_scores(lake: Lake, model: str | None, paths: pd.Series, sample: int, most: int) -> np.ndarray:
     if model is None:
         return np.empty((len(paths), 0), np.float32)
-    width = min(kept_components(model), SCORES)
+    width = min(kept_components(model), most)
     rows = scores_of(lake, model).orderBy(F.xxhash64("path"), "path").limit(sample)
     rows = rows.select("path", F.slice("pca", 1, width).cast("array<float>").alias("scores")).toPandas()
     found = dict(zip(rows["path"], rows["scores"], strict=True))

@@ -74,3 +74,19 @@ def find_nearest(scores: np.ndarray, most: int) -> np.ndarray:
         near = np.argpartition(squared, size - 1, axis=1)[:, :size]
         found[rows] = np.take_along_axis(near, np.take_along_axis(squared, near, 1).argsort(axis=1), 1)
     return found
+
+
+def rank_nearest(scores: np.ndarray, photo: int, most: int) -> list[tuple[int, float]]:
+    """Find the photos closest to one, and how far they are.
+
+    Args:
+        scores: (n, k) PCA scores.
+        photo: place of the one.
+        most: neighbours to give; of few photos, all others.
+
+    Returns:
+        (place, Euclidean distance), closest first.
+    """
+    distances = np.linalg.norm(np.asarray(scores, dtype=np.float64) - scores[photo], axis=1)
+    order = np.argsort(distances, kind="stable")
+    return [(place, float(distances[place])) for place in order[order != photo][:most].tolist()]

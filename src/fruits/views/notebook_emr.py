@@ -14,6 +14,7 @@ from fruits.views.notebooks import OPEN, READ, Cell, make_notebook, read_cells, 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+# Without 05_explore.py: this notebook has looks of its own, which can be drawn where neither package nor Spark is.
 FILES = {
     "bronze": "01_bronze_images.py",
     "silver": "02_silver_features.py",
@@ -38,7 +39,8 @@ class Frame:
     imports: str = ""
 
 
-# What a step shows after the notebook's own look: tables that are fetched, then Python that draws from them.
+# What a step shows after the notebook's own look: tables that are fetched, then Python that draws from them, where
+# LANGUAGE stands for the argument that has a chart speak the notebook's.
 LOOKS: dict[str, tuple[Sequence[Frame], Sequence[str]]] = {
     "bronze": (
         [
@@ -112,10 +114,10 @@ LOOKS: dict[str, tuple[Sequence[Frame], Sequence[str]]] = {
         [
             """\
 cumulative = spectrum["cumulative_explained_variance_ratio"]
-Image(as_png(plot_cumulative_variance(cumulative, int(spectrum["k"][0]))))""",
+Image(as_png(plot_cumulative_variance(cumulative, int(spectrum["k"][0])LANGUAGE)))""",
             """\
 explained = list(spectrum["explained_variance_ratio"])
-Image(as_png(plot_components(scores[["x", "y"]].to_numpy(float), list(scores["label"]), explained)))""",
+Image(as_png(plot_components(scores[["x", "y"]].to_numpy(float), list(scores["label"]), explainedLANGUAGE)))""",
         ],
     ),
     "compare": (
@@ -136,7 +138,7 @@ Image(as_png(plot_components(scores[["x", "y"]].to_numpy(float), list(scores["la
             """\
 recommended = comparison.loc[comparison["recommended"].astype(bool), "k"]
 best = int(recommended.iloc[0]) if len(recommended) else None
-Image(as_png(plot_accuracy_by_k(comparison.to_dict("records"), best)))""",
+Image(as_png(plot_accuracy_by_k(comparison.to_dict("records"), bestLANGUAGE)))""",
         ],
     ),
 }
@@ -222,10 +224,10 @@ def _compose_step(file: Path, step: str, kernel: str, language: str) -> list[Cel
     words = TEXTS[language][step]
     if language == "en":
         words = f"{title.source}\n\n{words}"
-    return [Cell(words, is_code=False), *tidy_imports(code), *_look(step, kernel)]
+    return [Cell(words, is_code=False), *tidy_imports(code), *_look(step, kernel, language)]
 
 
-def _look(step: str, kernel: str) -> Iterator[Cell]:
+def _look(step: str, kernel: str, language: str) -> Iterator[Cell]:
     frames, drawings = LOOKS[step]
     for frame in frames:
         head = f"{frame.imports}\n\n" if frame.imports else ""
@@ -234,5 +236,5 @@ def _look(step: str, kernel: str) -> Iterator[Cell]:
         else:
             yield Cell(f"{head}{frame.name} = {frame.code}.toPandas()")
     for drawing in drawings:
-        cell = Cell(drawing)
-        yield replace(cell, source=f"%%local\n{drawing}") if kernel == "sparkmagic" else cell
+        cell = Cell(drawing.replace("LANGUAGE", "" if language == "en" else f', language="{language}"'))
+        yield replace(cell, source=f"%%local\n{cell.source}") if kernel == "sparkmagic" else cell

@@ -5,15 +5,13 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import fruits
-from fruits.views.album import COLUMNS, Album
+from fruits.views.album import COLUMNS
 from fruits.views.report_figures import AXES, draw_choice, draw_map, inline_library
-from fruits.views.report_sections import Photos, describe_choice, describe_photos, describe_source
+from fruits.views.report_sections import Photos, describe_choice, describe_photos, describe_source, fill_album
 from fruits.views.words import Words
 
 if TYPE_CHECKING:
     from fruits.report import LakeReport
-
-SIDE = 64  # pixels of a thumbnail
 
 
 def draw_report(data: "LakeReport", language: str = "en", photos: bool = True) -> str:
@@ -32,8 +30,7 @@ def draw_report(data: "LakeReport", language: str = "en", photos: bool = True) -
     from markupsafe import Markup
 
     words = Words(language)
-    thumbnails = list(data.photos["thumbnail"]) if photos else [None] * len(data.photos)
-    album = Album([each if isinstance(each, bytes | bytearray) else None for each in thumbnails], SIDE)
+    album = fill_album(data, photos)
     shown = Photos(data, album, words)
     choice = describe_choice(data, shown)
     sections = {

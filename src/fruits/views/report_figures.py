@@ -42,7 +42,7 @@ def draw_map(scores: np.ndarray, colours: Sequence[str]) -> dict[str, Any]:
         columns["c1"] = np.linspace(-1, 1, len(scores)).astype(np.float32)
     all_dots = ColumnDataSource(columns | {"colour": list(colours)}, name="photos")
     names = {name: [] for name in (*columns, "colour", "photo")}
-    plot = _make_figure(x_range=Range1d(0, 1), y_range=Range1d(0, 1), name="map")
+    plot = make_figure(x_range=Range1d(0, 1), y_range=Range1d(0, 1), name="map")
     place = {"x": {"field": "c0"}, "y": {"field": "c1"}}
     look = {"size": 5, "line_width": 0.6, "fill_color": {"field": "colour"}}
     photos = plot.scatter(**place, **look, fill_alpha=0.75, source=all_dots, name="photos")
@@ -77,7 +77,7 @@ def draw_choice(cumulative: np.ndarray, rows: Sequence[dict[str, Any]], k: int, 
     # On a logarithmic axis most of 1280 points would lie on one another.
     steps = np.unique(np.geomspace(1, r, min(r, 250)).round().astype(int))
     left, right = (0.9, r * 1.15) if r > 1 else (0.5, 2)
-    plot = _make_figure(x_axis_type="log", x_range=Range1d(left, right), y_range=Range1d(0, 1.03), name="choice")
+    plot = make_figure(x_axis_type="log", x_range=Range1d(left, right), y_range=Range1d(0, 1.03), name="choice")
     variance = plot.line(steps, cumulative[steps - 1], line_width=2, line_dash="dashed", name="variance")
     hovered = [variance]
     for column, dash in CURVES:
@@ -97,12 +97,12 @@ def draw_choice(cumulative: np.ndarray, rows: Sequence[dict[str, Any]], k: int, 
     return json_item(plot)
 
 
-def _make_figure(**options: Any) -> "figure":
+def make_figure(tools: str = "", toolbar_location: str | None = None, **options: Any) -> "figure":
     from bokeh.plotting import figure
 
     plot = figure(
-        tools="",
-        toolbar_location=None,
+        tools=tools,
+        toolbar_location=toolbar_location,
         sizing_mode="stretch_both",
         background_fill_alpha=0,
         border_fill_alpha=0,

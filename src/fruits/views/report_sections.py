@@ -21,9 +21,16 @@ COMPONENTS = 6  # looked at
 LOOKALIKES = 12  # pairs
 PAIRS = 12  # of labels taken for each other
 NEAR = 5  # neighbours of a photo
+SIDE = 64  # pixels of a thumbnail
 MOST_FILES = 50  # named for each reason
 MOST_STAGES = 12  # shown, the newest
 GREY = "#9aa3ab"  # of a photo that has no colour
+
+
+def fill_album(data: "LakeReport", photos: bool = True) -> Album:
+    """Make an album of the photos of a report; without pictures, it has a place for none."""
+    thumbnails = list(data.photos["thumbnail"]) if photos else [None] * len(data.photos)
+    return Album([each if isinstance(each, bytes | bytearray) else None for each in thumbnails], SIDE)
 
 
 class Photos:
@@ -73,21 +80,16 @@ class Photos:
         return {label: [self.tile(photo) for photo in photos] for label, photos in found.items()}
 
     def components(self) -> list[dict[str, Any]]:
-        """Show the two ends of each leading component, highest first at the right."""
+        """Show the two ends of each leading component."""
         if len(self.scored) < 2:
             return []
-        scores = self.data.scores[self.scored]
-        shown = []
-        for component in range(min(scores.shape[1], COMPONENTS)):
-            low, high = ([self.scored[place] for place in end] for end in find_ends(scores[:, component], ENDS))
-            shown.append(
-                {
-                    "number": component + 1,
-                    "share": self.shares[component],
-                    "ends": {"low": [self.tile(each) for each in low], "high": [self.tile(each) for each in high]},
-                }
-            )
-        return shown
+        return [self.ends(component) for component in range(min(self.data.scores.shape[1], COMPONENTS))]
+
+    def ends(self, component: int) -> dict[str, Any]:
+        """Show the two ends of a component, by its place, highest last."""
+        ends = find_ends(self.data.scores[self.scored, component], ENDS)
+        low, high = ([self.tile(self.scored[place]) for place in end] for end in ends)
+        return {"number": component + 1, "share": self.shares[component], "ends": {"low": low, "high": high}}
 
     def lookalikes(self) -> list[dict[str, Any]]:
         """Show the closest photos of two labels."""

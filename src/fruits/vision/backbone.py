@@ -174,6 +174,11 @@ def extract_features(network: bytes, pixels: np.ndarray) -> np.ndarray:
     return interpreter.get_tensor(result).reshape(-1)
 
 
+def input_size_of(network: bytes) -> int:
+    """Give the side in pixels of what a network sees."""
+    return int(_interpreter(network)[0].get_input_details()[0]["shape"][1])
+
+
 def _interpreter(network: bytes) -> tuple[Any, int, int]:
     """Give this process's interpreter of a network, built at its first photo, and its input's and output's index.
 
