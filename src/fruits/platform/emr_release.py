@@ -140,7 +140,7 @@ def read_list(text: str | bytes) -> dict[str, Any]:
     """
     about = json.loads(text)
     try:
-        _ = [(each["size"] + 0, each["sha256"] + "") for each in about["files"].values()]
+        _ = [(each["size"] + 0, bytes.fromhex(each["sha256"])) for each in about["files"].values()]
     except (KeyError, TypeError, AttributeError):
         raise ValueError("not a release.json") from None
     return about
