@@ -44,6 +44,7 @@ def models(lake):
     return {row["model"]: row["count"] for row in lake.read(PCA).groupBy("model").count().collect()}
 
 
+@pytest.mark.old
 def test_spectrum_and_scores_equal_those_of_numpy_and_of_mllib(lake):
     from pyspark.ml.feature import PCA as MllibPca
     from pyspark.ml.functions import array_to_vector
@@ -129,6 +130,7 @@ def test_photos_all_alike_have_no_variance(lake):
         reduce(lake)
 
 
+@pytest.mark.old
 def test_photos_that_join_change_and_leave_test_are_projected_on_the_model_there_is(lake):
     write_features(lake, make_features(20), make_features(6, "Test", seed=1))
     first = reduce(lake)
