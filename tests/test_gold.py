@@ -130,7 +130,6 @@ def test_photos_all_alike_have_no_variance(lake):
         reduce(lake)
 
 
-@pytest.mark.old
 def test_photos_that_join_change_and_leave_test_are_projected_on_the_model_there_is(lake):
     write_features(lake, make_features(20), make_features(6, "Test", seed=1))
     first = reduce(lake)
