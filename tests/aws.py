@@ -4,11 +4,14 @@ botocore by itself finds misspelt keys, missing ones and wrong types; enumeratio
 server, and moto's server accepts nearly everything.
 """
 
+import base64
 import functools
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import botocore.client
 import botocore.session
 import pytest
@@ -63,6 +66,14 @@ def type_emr(capsys) -> Callable[..., tuple[int, str, str]]:
         return status, *capsys.readouterr()
 
     return type_in
+
+
+def put_checked(bucket: str, key: str, content: bytes) -> None:
+    """Put an object as a publish does, with its SHA-256."""
+    checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    boto3.client("s3").put_object(
+        Bucket=bucket, Key=key, Body=content, ChecksumAlgorithm="SHA256", ChecksumSHA256=checksum
+    )
 
 
 @functools.cache

@@ -1,8 +1,10 @@
 """A standalone cluster of Spark on this machine, and the release form of the project submitted to it."""
 
 import contextlib
+import itertools
 import json
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -11,7 +13,7 @@ import tarfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,8 +23,20 @@ from packaging.requirements import Requirement
 
 import fruits
 from fruits.platform import session
-from fruits.platform.emr_package import write_package
-from fruits.platform.emr_requests import ENTRY, package_name
+from fruits.platform.aws import Stack
+from fruits.platform.delta import EMR_JARS
+from fruits.platform.emr_checks import example_release
+from fruits.platform.emr_release import STORED, pack_folder, write_code
+from fruits.platform.emr_requests import (
+    ENTRY,
+    PYTHON_ON_SERVERLESS,
+    RELEASE_LABELS,
+    Order,
+    ask_serverless,
+    package_name,
+    packed_dependencies,
+    release_uri,
+)
 
 SPARK_HOME = Path(pyspark.__file__).parent
 CLONE = Path(fruits.__file__).parents[2]
@@ -32,8 +46,12 @@ LIMIT = 240  # seconds for one submit
 WORKERS = 2
 UNUSED = ("mlflow-skinny",)  # 80 MB, never loaded where nothing is recorded
 NOT_PACKED = ("tests", "include", "__pycache__")
+ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+STACK = Stack("fruits", "bucket", application_id="00abc", job_role_arn="arn:aws:iam::123456789012:role/job")
+DRIVER = "spark.emr-serverless.driverEnv."  # what EMR Serverless puts into the environment of a driver
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 SMALL = {name: value for name, value in session.LAPTOP.items() if name.startswith(("spark.sql.", "spark.databricks."))}
+# What differs here from EMR Serverless: one small machine, and Delta from its package instead of EMR's own jars.
 SETTINGS = SMALL | {
     "spark.jars.packages": session.DELTA_PACKAGE,
     "spark.jars.excludes": session.SPARK_HAS,
@@ -41,18 +59,17 @@ SETTINGS = SMALL | {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "1g",
     "spark.executor.memory": "1g",
+    "spark.executor.cores": "1",
     "spark.driver.extraJavaOptions": JAVA,
     "spark.executor.extraJavaOptions": JAVA,
     # No task before every worker is there: else the first to come would do them all.
     "spark.scheduler.minRegisteredResourcesRatio": "1",
     "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
-    "spark.executorEnv.PYTHONPATH": "./dependencies",
     # What says which executor did how many tasks.
     "spark.eventLog.enabled": "true",
     "spark.eventLog.rolling.enabled": "false",
     "spark.eventLog.compress": "false",
     "spark.ui.enabled": "false",
-    "spark.log.level": "WARN",
 }
 
 
@@ -81,34 +98,49 @@ class Cluster:
         url: of the master.
         folder: of everything that is written.
         python: of driver and executors: nothing but the standard library.
+        release: folder with the files of a release.
     """
 
     url: str
     folder: Path
     python: Path
+    release: Path
 
     @property
     def package(self) -> Path:
         """The project as a zip."""
-        return self.folder / "release" / package_name(fruits.__version__)
+        return self.release / package_name(fruits.__version__)
 
     def submit(self, script: str, *arguments: str) -> Submitted:
-        """Submit a script of the release as EMR is asked to, in client mode."""
-        release, events = self.folder / "release", self.folder / "events" / str(time.monotonic_ns())
+        """Submit a script of the release in the words of the request for EMR Serverless, in client mode."""
+        events = self.folder / "events" / str(time.monotonic_ns())
         events.mkdir(parents=True)
-        options = [word for pair in SETTINGS.items() for word in ("--conf", "=".join(pair))]
-        options += ["--conf", f"spark.eventLog.dir={events.as_uri()}"]
-        options += ["--py-files", str(self.package)]
-        options += ["--archives", f"{release / 'site-packages.tar'}#dependencies"]
+        before, after, driver = self._ask(script, arguments)
+        here = as_options(SETTINGS | {"spark.eventLog.dir": events.as_uri()})
         done = subprocess.run(
-            [SPARK_HOME / "bin" / "spark-submit", "--master", self.url, *options, release / script, *arguments],
-            env=clean_environment() | {"PYSPARK_PYTHON": str(self.python), "PYTHONPATH": "./dependencies"},
+            [SPARK_HOME / "bin" / "spark-submit", "--master", self.url, *before, *here, *after],
+            env=clean_environment(self.python) | driver,
             cwd=self.folder / "driver",
             capture_output=True,
             text=True,
             timeout=LIMIT,
         )
         return Submitted(done.returncode, done.stdout, done.stderr, self._count_tasks(events))
+
+    def _ask(self, script: str, arguments: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
+        """Give the words of the request before the script, those from it on, and the driver's environment in it."""
+        order = Order("fruits-run-test", "token", arguments, WORKERS, 60, ARCHITECTURE, RELEASE_LABELS[0])
+        release = example_release(fruits.__version__, ARCHITECTURE, on_cluster=False)
+        asked = ask_serverless(STACK, release, order)["jobDriver"]["sparkSubmit"]
+        there, here = release_uri(STACK.bucket, release.version), str(self.release)
+        words = [word.replace(there, here) for word in asked["sparkSubmitParameters"].split(" ")]
+        settings = dict(word.split("=", 1) for flag, word in itertools.pairwise(words) if flag == "--conf")
+        before = words[: words.index("--conf")] + as_options(
+            {name: text for name, text in settings.items() if name not in EMR_JARS}
+        )
+        entry = asked["entryPoint"].replace(there, here).replace(ENTRY, script)
+        driver = {name.removeprefix(DRIVER): text for name, text in settings.items() if name.startswith(DRIVER)}
+        return before, [entry, *asked["entryPointArguments"]], driver
 
     def _count_tasks(self, events: Path) -> Counter:
         counted = Counter()
@@ -122,47 +154,58 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def start_cluster(folder: Path) -> Iterator[Cluster]:
-    """Start a master and two workers of one core, and end them afterwards whatever happens."""
+def start_cluster(folder: Path, release: Path) -> Iterator[Cluster]:
+    """Start a master and two workers of one core, and end them afterwards whatever happens.
+
+    Args:
+        folder: of everything that is written.
+        release: folder with the files of a release. A driver starts where its dependencies are unpacked, as EMR does.
+    """
     python = make_bare_python(folder / "python")
-    make_release(folder)
+    with tarfile.open(release / packed_dependencies(ARCHITECTURE)) as archive:
+        archive.extractall(folder / "driver" / "dependencies", filter="data")
     port, ui = find_free_port(), find_free_port()
     url = f"spark://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
         address = ("--host", "127.0.0.1")
         ports = ("--port", str(port), "--webui-port", str(ui))
-        stack.enter_context(_running(folder, "master", f"{DEPLOY}.master.Master", *address, *ports))
+        stack.enter_context(_running(folder, python, "master", f"{DEPLOY}.master.Master", *address, *ports))
         for name in (f"worker-{number}" for number in range(1, WORKERS + 1)):
             size = ("--webui-port", "0", "--cores", "1", "--memory", "1g", "--work-dir", str(folder / name))
-            stack.enter_context(_running(folder, name, f"{DEPLOY}.worker.Worker", *address, *size, url))
+            stack.enter_context(_running(folder, python, name, f"{DEPLOY}.worker.Worker", *address, *size, url))
         end = time.monotonic() + PATIENCE
         while count_workers(ui) < WORKERS:
             assert time.monotonic() < end, "\n".join(log.read_text() for log in folder.glob("*.log"))
             time.sleep(0.3)
-        yield Cluster(url, folder, python)
+        yield Cluster(url, folder, python, release)
 
 
 def make_bare_python(folder: Path) -> Path:
-    """Make a Python that has the standard library only, of the interpreter this one was made from."""
+    """Make a Python that has the standard library only, of the interpreter this one was made from.
+
+    Returns:
+        Its program, called as requests call that of EMR's machines.
+    """
     base = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
     subprocess.run([base, "-m", "venv", "--without-pip", str(folder)], check=True)
-    return folder / "bin" / "python"
+    program = folder / "bin" / PYTHON_ON_SERVERLESS["spark.executorEnv.PYSPARK_PYTHON"]
+    if not program.exists():
+        program.symlink_to("python")
+    return program
 
 
-def make_release(folder: Path) -> None:
-    """Lay out what is submitted, and the folder where a driver starts, which has the dependencies unpacked."""
-    release = folder / "release"
+def make_release(folder: Path) -> Path:
+    """Lay out a release as build does, but with the distributions that are installed here instead of fetched wheels."""
+    release, installed = folder / "release", folder / "installed"
     release.mkdir()
-    write_package(release / package_name(fruits.__version__))
-    for script in (CLONE / "resources" / "emr" / ENTRY, *(CLONE / "notebooks").glob("*.py")):
-        shutil.copy(script, release)
-    with tarfile.open(release / "site-packages.tar", "w") as archive:
-        for distribution in find_dependencies("fruits").values():
-            for file in distribution.files:
-                if ".." not in file.parts and not set(NOT_PACKED) & set(file.parts):
-                    archive.add(file.locate(), str(file), recursive=False)
-    with tarfile.open(release / "site-packages.tar") as archive:
-        archive.extractall(folder / "driver" / "dependencies", filter="data")
+    write_code(CLONE, release)
+    for distribution in find_dependencies("fruits").values():
+        for file in distribution.files:
+            if ".." not in file.parts and not set(NOT_PACKED) & set(file.parts):
+                (installed / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file.locate(), installed / file)
+    pack_folder(installed, release / packed_dependencies(ARCHITECTURE), "", STORED)
+    return release
 
 
 def find_dependencies(name: str) -> dict[str, metadata.Distribution]:
@@ -179,10 +222,16 @@ def find_dependencies(name: str) -> dict[str, metadata.Distribution]:
     return found
 
 
-def clean_environment() -> dict[str, str]:
-    """Give the environment without what would lead a Python or Spark back to this one."""
+def as_options(settings: Mapping[str, str]) -> list[str]:
+    """Write settings as spark-submit takes them; of one given twice, the last counts."""
+    return [word for name, text in settings.items() for word in ("--conf", f"{name}={text}")]
+
+
+def clean_environment(python: Path) -> dict[str, str]:
+    """Give the environment without what would lead a Python or Spark back to this one; another Python comes first."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("SPARK_", "PYTHON", "PYSPARK_"))}
-    return kept | {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1", "LC_ALL": "C.UTF-8"}
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+    return kept | {"PATH": path, "SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1", "LC_ALL": "C.UTF-8"}
 
 
 def find_free_port() -> int:
@@ -200,11 +249,11 @@ def count_workers(ui: int) -> int:
 
 
 @contextlib.contextmanager
-def _running(folder: Path, name: str, *words: str) -> Iterator[None]:
+def _running(folder: Path, python: Path, name: str, *words: str) -> Iterator[None]:
     with (folder / f"{name}.log").open("wb") as output:
         process = subprocess.Popen(
             [SPARK_HOME / "bin" / "spark-class", *words],
-            env=clean_environment()
+            env=clean_environment(python)
             | {
                 "SPARK_DAEMON_MEMORY": "256m",
                 "SPARK_DAEMON_JAVA_OPTS": JAVA,

@@ -106,6 +106,7 @@ def test_a_block_larger_than_the_measured_one_is_cut(spark, monkeypatch):
     assert dict(zip(moments.labels, moments.label_counts, strict=True)) == {"Apple": 34, "Fig": 33, "Lime": 33}
 
 
+@pytest.mark.old
 def test_moments_follow_what_came_left_changed_and_moved_without_reading_the_rest(lake, measured):
     make = partial(make_features, d=160)  # more than photos: no eigenvalue is so small that 1e-9 of it is rounding
     write_features(

@@ -55,6 +55,7 @@ def opened_files():
         events = events[16 + length :]
 
 
+@pytest.mark.old
 def test_only_new_and_changed_files_are_opened(spark, place):
     here = place({f"Apple/{name}.jpg": jpeg(size=(8, 8), seed=n) for n, name in enumerate("abcd")})
     first = ingest_photos(spark, here.settings)
@@ -119,6 +120,7 @@ def test_a_run_that_stopped_between_two_chunks_is_continued(spark, place):
     assert len(rows) == 7
 
 
+@pytest.mark.old
 def test_a_file_too_large_or_vanished_keeps_a_row_that_says_so(spark, place, monkeypatch):
     small, big = jpeg(size=(8, 8)), jpeg(size=(64, 64), seed=1)
     here = place({"Apple/small.jpg": small, "Test/Pear/big.jpg": big}, max_bytes="1000")

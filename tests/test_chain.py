@@ -10,7 +10,7 @@ from conftest import photo_set, versions
 
 from fruits import cli
 
-pytestmark = pytest.mark.sample
+pytestmark = [pytest.mark.sample, pytest.mark.old]
 
 
 def test_every_photo_comes_out_as_scores(first_run):

@@ -1,18 +1,22 @@
 """The release form on a cluster: a zip and an archive, submitted to Spark on two workers that have nothing of ours."""
 
 import json
+import sys
 import sysconfig
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
-from cluster import CLONE, Cluster, Submitted, start_cluster
+from cluster import ARCHITECTURE, CLONE, Cluster, Submitted, make_release, start_cluster
 from conftest import SHARED, Place, make_place, photo_set, versions
 
 from fruits import cli
 from fruits.bronze import BRONZE
 from fruits.compare import COMPARISON
 from fruits.gold import PCA, SPECTRUM
+from fruits.platform.emr_release import build_release
+from fruits.platform.emr_wheels import PYTHON
 from fruits.platform.tables import Lake
 from fruits.silver import SILVER
 
@@ -48,7 +52,8 @@ print(json.dumps({"driver": fruits.__file__, "path": sys.path, "workers": [json.
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory) -> Iterator[Cluster]:
     """A master and two workers."""
-    with start_cluster(tmp_path_factory.mktemp("cluster")) as started:
+    folder = tmp_path_factory.mktemp("cluster")
+    with start_cluster(folder, make_release(folder)) as started:
         yield started
 
 
@@ -121,7 +126,7 @@ def test_a_second_submit_with_nothing_new_writes_no_table_version(cluster, first
 
 
 def test_driver_and_workers_have_the_package_from_the_zip_and_the_rest_from_the_archive(cluster):
-    (cluster.folder / "release" / "probe.py").write_text(PROBE)
+    (cluster.release / "probe.py").write_text(PROBE)
     probe = cluster.submit("probe.py")
     assert probe.status == 0, probe.out + probe.err
     told = json.loads(probe.out.splitlines()[-1])
@@ -150,8 +155,21 @@ def test_a_submit_ends_with_the_status_of_the_command(cluster, tmp_path):
 
 def test_a_notebook_is_submitted_as_the_command_is(cluster, here, tmp_path):
     lake = str(tmp_path / "lake")
-    done = cluster.submit("01_bronze_images.py", "--images", str(here.images), "--lake", lake)
+    done = cluster.submit("notebooks/01_bronze_images.py", "--images", str(here.images), "--lake", lake)
     assert done.status == 0, done.out + done.err
     photos = len(list(here.images.rglob("*.jpg")))
     assert f"'new': {photos}" in done.out
     assert versions(lake) == {"bronze_images": 0}
+
+
+@pytest.mark.release
+@pytest.mark.skipif(f"{sys.version_info.major}.{sys.version_info.minor}" != PYTHON, reason="its wheels are of another")
+def test_what_build_makes_runs_where_nothing_else_is(here, tmp_path):
+    """The real wheels, from the package registry or pip's cache."""
+    built = build_release(ARCHITECTURE, None, str(tmp_path / "dist"))
+    with start_cluster(tmp_path, Path(built["folder"])) as cluster:
+        done = cluster.submit("run.py", "run", *here.options(*ASKED), "--lake", str(tmp_path / "lake"), "--json")
+    assert done.status == 0, done.out + done.err
+    told = json.loads(done.out.splitlines()[-1])
+    assert told["bronze"]["new"] == told["silver"]["computed"] == len(list(here.images.rglob("*.jpg")))
+    assert set(done.tasks) == {"worker-1", "worker-2"}

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 from importlib import resources
 
 import boto3
@@ -11,12 +12,15 @@ from aws import account as account
 from aws import aws_login as aws_login
 from aws import type_emr as type_emr
 from botocore.stub import Stubber
+from emr_server import APPLICATION, BUCKET, put
+from emr_server import emr as emr
 
 from fruits.errors import FruitsError, SettingError
 from fruits.platform import emr_bill
 from fruits.platform.aws import Aws, Stack
 from fruits.platform.emr_cost import estimate, measure_work, read_prices, read_rates
 from fruits.settings import Settings
+from fruits.views.summaries import read_counts, show_run
 
 SHIPPED = resources.files("fruits.platform").joinpath("prices.toml").read_text()
 START = datetime.datetime(2026, 11, 25, 8, tzinfo=datetime.UTC)
@@ -115,6 +119,7 @@ def test_what_is_said_names_the_assumptions_the_date_and_the_machine(type_emr):
         (["--photos", -5], "photos=-5 is below 1"),
         (["--photos", 5, "--new", 0], "new=0 is below 1"),
         (["--photos", 5, "--workers", 0], "workers=0 is below 1"),
+        ([], "photos is not given; say how many there are, --photos 90000, or name a run with --run ID"),
         (["--photos", 5, "--photo-bytes", "nan"], "photo_bytes=nan is not a size"),
         (["--photos", 5, "--region", "eu-west-9"], "no prices of region 'eu-west-9' (it has eu-west-3,"),
         (["--photos", 5, "--weights", "imagenet", "--input-size", "96"], "no rate was measured for weights=imagenet"),
@@ -241,20 +246,45 @@ def test_a_machine_without_a_price_says_what_to_add(aws):
         emr_bill.read_bill(aws.answer("emr", *answers), STACK, "j-1", *made_up())
 
 
-def test_estimated_stands_beside_actual(account, type_emr, monkeypatch):
-    template = {"Resources": {"B": {"Type": "AWS::S3::Bucket"}}, "Outputs": {"ApplicationId": {"Value": "00abc"}}}
-    boto3.client("cloudformation").create_stack(StackName="fruits", TemplateBody=json.dumps(template))
-    actual = {
-        "way": "serverless x86_64",
-        "state": "SUCCESS",
-        "minutes": 7.0,
-        "dollars": 0.5,
-        "used": {"vCPU hours": 3.0},
-    }
-    monkeypatch.setattr(emr_bill, "read_bill", lambda *_: actual)
-    status, out, _ = type_emr("cost", "--photos", "90000", "--run", "00f1")
-    assert status == 0
-    assert "actual    serverless x86_64: 7 min 0 s, 0.50 dollars (3.00 vCPU hours)\nestimated" in out
+SAID = "bronze    {} photos: {} new, {} changed, 0 removed, 0 unchanged, 0 not read (7.0 s)\n"
+LOGS = f"logs/serverless/applications/{APPLICATION}/jobs/00run1/SPARK_DRIVER"
+
+
+@pytest.fixture
+def ended(emr, type_emr):
+    """A run on EMR Serverless that has ended."""
+    used = {"vCPUHour": 3.0, "memoryGBHour": 4.0, "storageGBHour": 0.0}
+    emr.end = {"billedResourceUtilization": used, "totalExecutionDurationSeconds": 420}
+    words = ("--weights", f"s3://{BUCKET}/networks/x.tflite", "--chunk", "50", "--workers", "3")
+    status, _, err = type_emr("run", *words)
+    assert status == 0, err
+
+
+@pytest.mark.parametrize(
+    ("said", "photos", "new"), [((5000, 5000, 0), 5000, 5000), ((5000, 400, 100), 5000, 500), ((5000, 0, 0), 5000, 1)]
+)
+def test_a_run_is_estimated_by_what_it_was_started_with_and_said_of_its_photos(ended, type_emr, said, photos, new):
+    put(f"{LOGS}/stdout.gz", "lake      s3://fruits-1/lake\n" + SAID.format(*said))
+    told = json.loads(type_emr("cost", "--run", "00run1", "--json")[1])
+    assert (told["photos"], told["new"]) == (photos, new)
+    assert (told["assumed"]["weights"], told["assumed"]["chunk"]) == ("imagenet", 50)
+    assert (told["actual"]["way"], told["actual"]["estimated"]["workers"]) == ("serverless x86_64", 3)
+
+
+def test_what_is_typed_beside_a_run_counts_more_and_estimated_stands_beside_actual(ended, type_emr):
+    status, _, err = type_emr("cost", "--run", "00run1")
+    assert (status, err) == (2, "fruits: the logs of run 00run1 do not say how many photos it had; give --photos N\n")
+    words = ("--run", "00run1", "--photos", "90000", "--weights", "fruits", "--workers", "5")
+    told = json.loads(type_emr("cost", *words, "--json")[1])
+    assert (told["photos"], told["assumed"]["weights"], told["ways"][0]["workers"]) == (90000, "fruits", 5)
+    out = type_emr("cost", *words)[1]
+    assert re.search(r"actual    serverless x86_64: 7 min 0 s, [\d.]+ dollars \(3.00 vCPU hours, .*\nestimated \d", out)
+
+
+def test_what_a_run_says_of_its_photos_is_what_is_read():
+    counts = {"listed": 24, "new": 3, "changed": 2, "gone": 0, "removed": 0, "unchanged": 19, "errors": 1, "seconds": 1}
+    assert read_counts(show_run({"lake": "lake", "bronze": counts}).splitlines()) == (24, 5)
+    assert read_counts(["bronze: 24 of 24 photos"]) is None
 
 
 def test_a_region_is_read_from_the_file_alone(tmp_path):

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+from base64 import b64decode
+from collections.abc import Callable
 from pathlib import Path
 
 import boto3
@@ -17,6 +19,7 @@ from conftest import TINY
 from wheels import orchard as orchard
 
 import fruits
+from fruits.platform import emr_publish
 from fruits.platform.aws import open_aws
 from fruits.platform.emr_checks import read_release
 from fruits.platform.emr_requests import needed_files
@@ -68,7 +71,7 @@ def contents_of(bucket) -> dict[str, bytes]:
 
 
 def sent_by(account) -> list[str]:
-    return [sent["Key"] for _, operation, sent in account if operation in ("PutObject", "CompleteMultipartUpload")]
+    return [sent["Key"] for _, operation, sent in account if operation == "PutObject"]
 
 
 def test_every_file_arrives_and_the_list_of_them_comes_last(bucket, publish, account):
@@ -96,12 +99,16 @@ def test_again_sends_nothing(bucket, publish, account):
     assert (status, result["sent"], result["bytes"], sent_by(account)) == (0, 0, 0, [])
 
 
-def test_a_large_file_goes_in_parts_and_is_known_again(bucket, publish, account):
+def test_a_large_file_is_sent_whole_and_is_known_again(bucket, publish, account, monkeypatch):
+    monkeypatch.setattr(emr_publish, "PAUSE", 0)
     write_release("arm64", wheelhouse_arm64=b"wheels" * 3_000_000)
-    assert publish()[0] == 0
-    parts = [sent for _, operation, sent in account if operation == "UploadPart"]
-    assert len(parts) == 3
-    assert {sent["ChecksumAlgorithm"] for sent in parts} == {"SHA256"}
+    status, _, err = publish()
+    assert status == 0
+    assert re.search(r"publish: \d+ of 18 MB, [\d.]+ MB/s, ", err)
+    [sent] = [
+        sent for _, _, sent in account if sent.get("Key", "").endswith("wheelhouse-arm64.tar.gz") and "Body" in sent
+    ]
+    assert b64decode(sent["ChecksumSHA256"]) == hashlib.sha256(b"wheels" * 3_000_000).digest()
     account.clear()
     assert publish()[1]["sent"] == 0
     assert sent_by(account) == []
@@ -152,6 +159,75 @@ def test_a_stopped_publish_has_published_nothing_and_is_continued(bucket, publis
     status, result, _ = publish()
     assert (status, result["skipped"]) == (0, there)
     assert there > 0
+
+
+def before_put(monkeypatch, name: str, act: Callable[[], object]) -> None:
+    """Do something once, just before a file is written."""
+    call, todo = BaseClient._make_api_call, [act]
+
+    def write(client, operation, parameters):
+        if operation == "PutObject" and parameters["Key"] == PREFIX + name and todo:
+            todo.pop()()
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", write)
+
+
+@pytest.mark.parametrize("name", ["wheelhouse-arm64.tar.gz", "release.json"])
+def test_of_two_publishes_at_once_the_later_writer_stops_and_overwrites_nothing(bucket, publish, monkeypatch, name):
+    write_release("arm64")
+    before_put(monkeypatch, name, lambda: bucket.put_object(Key=PREFIX + name, Body=b"of another publish"))
+    status, result, err = publish()
+    assert (status, result) == (1, None)
+    assert f"{PREFIX}{name} was written by another publish of this version meanwhile; the same command" in err
+    assert contents_of(bucket)[PREFIX + name] == b"of another publish"
+
+
+def test_a_file_that_another_publish_replaced_after_it_was_sent_is_noticed(bucket, publish, monkeypatch):
+    write_release("arm64")
+    before_put(
+        monkeypatch, "wheelhouse-arm64.tar.gz", lambda: bucket.put_object(Key=f"{PREFIX}bootstrap.sh", Body=b"another")
+    )
+    status, _, err = publish()
+    assert (status, f"{PREFIX}bootstrap.sh was written by another publish" in err) == (1, True)
+    assert f"{PREFIX}release.json" not in contents_of(bucket)
+
+
+def test_what_a_stopped_publish_of_something_else_left_is_replaced(bucket, publish):
+    files = write_release("arm64")
+    bucket.put_object(Key=f"{PREFIX}run.py", Body=b"left")
+    status, result, err = publish()
+    assert (status, result["sent"]) == (0, len(files)), err
+    assert contents_of(bucket)[f"{PREFIX}run.py"] == files["run.py"]
+
+
+def test_two_machines_that_add_an_architecture_each_at_once_do_not_lose_one(bucket, publish, monkeypatch):
+    write_release("arm64")
+    publish()
+    listed = (FOLDER / "release.json").read_bytes()
+    write_release("arm64", "x86_64")
+    before_put(monkeypatch, "release.json", lambda: bucket.put_object(Key=f"{PREFIX}release.json", Body=listed + b" "))
+    assert publish()[0] == 1
+    status, result, err = publish()
+    assert (status, result["architectures"]) == (0, ["arm64", "x86_64"]), err
+
+
+def test_an_answer_that_was_lost_is_no_other_publish(bucket, publish, monkeypatch):
+    files = write_release("arm64")
+    call, lost = BaseClient._make_api_call, []
+
+    def write_twice(client, operation, parameters):
+        answer = call(client, operation, parameters)
+        if operation != "PutObject" or parameters["Key"] in lost:
+            return answer
+        lost.append(parameters["Key"])
+        if hasattr(parameters["Body"], "seek"):
+            parameters["Body"].seek(0)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", write_twice)
+    status, result, err = publish()
+    assert (status, result["sent"], len(lost)) == (0, len(files), len(files) + 1), err
 
 
 def test_what_was_damaged_in_the_bucket_is_put_there_again(bucket, publish):

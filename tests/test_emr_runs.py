@@ -65,7 +65,7 @@ def test_every_run_has_a_token_and_a_name_of_its_own(emr, type_emr):
     first, second = emr.jobs.values()
     assert first["asked"]["clientToken"] != second["asked"]["clientToken"]
     assert first["asked"]["name"] != second["asked"]["name"]
-    assert first["asked"]["tags"] == {"project": "fruits", "run": first["asked"]["name"]}
+    assert first["asked"]["tags"] == {"project": "fruits", "run": first["asked"]["name"], "workers": "7"}
 
 
 @pytest.mark.parametrize(
@@ -363,6 +363,8 @@ def test_a_release_that_is_not_whole_is_found_before_it_costs(emr, type_emr, nam
 def test_a_release_that_was_cut_short_or_written_over_is_found(emr, type_emr):
     put(f"{RELEASE}/run.py", b"r")
     assert "run.py has 1 bytes instead of 6" in type_emr("run")[2]
+    put(f"{RELEASE}/run.py", b"nur.py")
+    assert "run.py is damaged: its sha256 is not the one it was published with; `fruits emr pub" in type_emr("run")[2]
     put(f"{RELEASE}/release.json", b"[1, 2")
     status, _, err = type_emr("run")
     assert (status, emr.jobs) == (1, {})

@@ -1,11 +1,12 @@
 """`fruits emr deploy` and `destroy`: on moto as far as it goes, and against ordered answers where it does not."""
 
+import hashlib
 import json
 from datetime import UTC, datetime
 
 import boto3
 import pytest
-from aws import REGION
+from aws import REGION, put_checked
 from aws import account as account
 from aws import aws_login as aws_login
 from aws import type_emr as type_emr
@@ -13,7 +14,7 @@ from botocore.stub import Stubber
 from moto.cloudformation.models import CloudFormationBackend
 
 from fruits.errors import FruitsError
-from fruits.platform import emr_active, emr_destroy, emr_stack
+from fruits.platform import emr_active, emr_destroy, emr_follow, emr_stack
 from fruits.platform.aws import Aws, Stack, open_aws
 from fruits.platform.emr_requests import needed_files
 
@@ -168,12 +169,13 @@ def test_a_cluster_installs_the_release_that_is_published(account, type_emr):
     assert type_emr("deploy", "--network")[0] == 0
     status, _, err = type_emr("deploy", "--cluster")
     assert (status, "release 0.1.0 is not in s3://" in err) == (1, True)
-    files = {name: {"size": 1, "sha256": "a" * 64} for name in needed_files("0.1.0", "arm64", on_cluster=True)}
-    for name, body in {**dict.fromkeys(files, b"x"), "release.json": json.dumps({"files": files})}.items():
-        boto3.client("s3").put_object(Bucket=BUCKET, Key=f"releases/0.1.0/{name}", Body=body)
+    checksum = hashlib.sha256(b"x").hexdigest()
+    files = {name: {"size": 1, "sha256": checksum} for name in needed_files("0.1.0", "arm64", on_cluster=True)}
+    for name, body in {**dict.fromkeys(files, b"x"), "release.json": json.dumps({"files": files}).encode()}.items():
+        put_checked(BUCKET, f"releases/0.1.0/{name}", body)
     status, out, _ = type_emr("deploy", "--cluster", "--dry-run", "--json")
     shown = parameters_of(json.loads(out)["request"])
-    assert (status, shown["WheelhouseSha256"], shown["ReleaseVersion"]) == (0, "a" * 64, "0.1.0")
+    assert (status, shown["WheelhouseSha256"], shown["ReleaseVersion"]) == (0, checksum, "0.1.0")
     assert shown["ClusterName"].startswith("fruits-notebooks-2")
 
 
@@ -352,4 +354,4 @@ def test_a_job_run_that_is_active_counts(ordered):
     }
     order("emr-serverless", "list_job_runs", {"jobRuns": [run]})
     order("emr", "list_clusters", {"Clusters": []})
-    assert emr_active.list_active(aws, Stack("fruits", application_id="app")) == ["run run1"]
+    assert [run.id for run in emr_follow.list_active(aws, Stack("fruits", application_id="app"))] == ["run1"]

@@ -44,6 +44,7 @@ def models(lake):
     return {row["model"]: row["count"] for row in lake.read(PCA).groupBy("model").count().collect()}
 
 
+@pytest.mark.old
 def test_spectrum_and_scores_equal_those_of_numpy_and_of_mllib(lake):
     from pyspark.ml.feature import PCA as MllibPca
     from pyspark.ml.functions import array_to_vector

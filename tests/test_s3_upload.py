@@ -99,7 +99,7 @@ def test_every_call_names_the_owner_and_every_photo_its_checksum(bucket, account
     of_photos = [request for service, name, request in account if service == "s3" and "Bucket" in request]
     puts = [request for _, name, request in account if name == "PutObject"]
     assert {request.get("ExpectedBucketOwner") for request in of_photos[-3:]} == {OWNER}
-    assert puts[0]["ChecksumSHA256"] == s3_upload._encode(hashlib.sha256(b"one").digest())
+    assert puts[0]["ChecksumSHA256"] == s3_upload.encode_checksum(hashlib.sha256(b"one").digest())
 
 
 def test_names_arrive_as_they_are(bucket, upload, photos):

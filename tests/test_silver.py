@@ -119,6 +119,7 @@ def test_gold_finds_the_network_on_a_machine_that_never_ran_it(tmp_path, monkeyp
     assert read_network(lake, Settings(weights="imagenet"), "another") is None
 
 
+@pytest.mark.old
 def test_two_backbones_follow_changed_and_removed_photos_side_by_side(spark, place, passes, other_network):
     here = place({f"Training/Apple/{n}.jpg": photo(n) for n in range(3)}, sync="mirror")
     first = run(spark, here.settings)
@@ -137,6 +138,7 @@ def test_two_backbones_follow_changed_and_removed_photos_side_by_side(spark, pla
     assert passes() == 8
 
 
+@pytest.mark.old
 def test_chunks_are_commits_and_a_stopped_run_continues(spark, place, passes):
     here = place({f"Training/It's é/{n}.jpg": photo(n) for n in range(6)}, chunk="4")
     ingest_photos(spark, here.settings)

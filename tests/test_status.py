@@ -16,6 +16,7 @@ def status(**parts: object) -> dict:
     return {"lake": "/lake", "tables": {"bronze_images": {"version": 3, "rows": 5}, "gold_pca": None}, **empty, **parts}
 
 
+@pytest.mark.old
 def test_a_lake_is_counted_by_table_split_label_and_error(spark, place):
     here = place(
         {

@@ -100,6 +100,7 @@ def test_a_first_write_killed_before_its_commit_leaves_no_table(spark, tmp_path)
     assert content(lake.read_changes(FRUIT, -1, 0)) == [("apple", 1)]
 
 
+@pytest.mark.old
 @pytest.mark.sample
 def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each(lake):
     put(lake, ("apple", 1), ("fig", 2))
@@ -137,6 +138,7 @@ def test_removing_what_is_not_there_writes_no_version(lake):
     assert lake.version(FRUIT) == 0
 
 
+@pytest.mark.old
 def test_an_older_version_and_the_changes_since_can_be_read(lake):
     put(lake, ("apple", 1), ("fig", 2))
     put(lake, ("lime", 3))
@@ -162,6 +164,7 @@ def test_the_history_of_a_table_says_when_how_many_rows_were_written_newest_firs
     assert [each["version"] for each in lake.history(FRUIT, 1)] == [1]
 
 
+@pytest.mark.old
 def test_erased_history_leaves_the_rows_and_only_the_files_they_need(lake, tmp_path):
     put(lake, ("apple", 1), ("secret-fig", 2))
     put(lake, ("lime", 3))
@@ -174,6 +177,7 @@ def test_erased_history_leaves_the_rows_and_only_the_files_they_need(lake, tmp_p
     assert "delta.deletedFileRetentionDuration" not in {row["key"] for row in properties}
 
 
+@pytest.mark.old
 def test_a_row_that_is_only_marked_as_removed_is_erased_too(spark, tmp_path):
     """As tables are on Databricks: the file stays in use, with a list of the rows that are gone."""
     lake = Lake(spark, str(tmp_path / "lake"))

@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from fruits.errors import FruitsError, SettingError
-from fruits.platform import s3a
+from fruits.platform import s3_listing, s3a
 from fruits.platform.files import EXTENSIONS, walk_photos
 from fruits.platform.progress import Progress
 from fruits.platform.tables import URI, Lake, Table, quote
@@ -66,8 +66,8 @@ def ingest_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
             "and lie as [<split>/]<label>/<file>"
         )
     progress = Progress("bronze", len(todo))
-    photos = scan_photos(spark, root)
     for status, files in todo.groupby("status", sort=True):
+        photos = scan_photos(spark, root)  # lists them, so only where some are to be read
         for start in range(0, len(files), settings.chunk):
             chunk = files.iloc[start : start + settings.chunk]
             rows = read_photos(photos, root, chunk, known_before == 0, settings)
@@ -115,6 +115,10 @@ def scan_photos(spark: SparkSession, root: str) -> DataFrame:
 
 def list_photos(spark: SparkSession, root: str) -> DataFrame:
     """List photos without opening them: path under the root, uri, length, modification_time (null if it is empty)."""
+    if found := s3_listing.list_photos(root):
+        listed = spark.createDataFrame(found, "path string, uri string, length bigint, micros bigint")
+        written = F.when(F.col("length") > 0, F.timestamp_micros("micros"))
+        return listed.select("path", "uri", "length", written.alias("modification_time"))
     try:
         photos = scan_photos(spark, root)
         photos.schema  # noqa: B018 - Connect looks for the folder only when something is asked

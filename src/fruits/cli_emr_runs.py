@@ -155,7 +155,11 @@ def _stop(arguments: argparse.Namespace) -> dict[str, Any]:
         raise SettingError("give the id of one run, or --all")
     with log_in(arguments) as aws:
         stack = find_stack(aws, arguments.stack)
-        ids = [arguments.run_id] if arguments.run_id else [run.id for run in list_active(aws, stack)]
+        ids = (
+            [arguments.run_id]
+            if arguments.run_id
+            else [run.id for run in list_active(aws, stack) if run.id != stack.cluster_id]
+        )
         if len(ids) > 1 and not arguments.all:
             raise SettingError(f"{len(ids)} runs are under way: {', '.join(ids)}; name one, or stop them with --all")
         return {"stack": stack.name, "stopped": _stop_all(aws, stack, ids)}

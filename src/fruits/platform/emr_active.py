@@ -1,33 +1,18 @@
-"""What of a stack is under way, and costs money: runs, clusters, the application."""
+"""Whether the notebooks' cluster of a stack is alive, and the end of its application."""
 
 import time
 from typing import TYPE_CHECKING
 
 from fruits.errors import FruitsError
-from fruits.platform.aws import Stack, error_code
+from fruits.platform.aws import error_code
 from fruits.platform.progress import in_words, report
 
 if TYPE_CHECKING:
     from fruits.platform.aws import Aws
 
-ACTIVE_JOBS = ["SUBMITTED", "PENDING", "SCHEDULED", "RUNNING", "CANCELLING", "QUEUED"]
 ALIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
 PAUSE = 5  # seconds between two looks at an application
 STOPPING = 600  # seconds until an application has to be stopped
-
-
-def list_active(aws: "Aws", stack: Stack) -> list[str]:
-    """List what of a stack is under way: `run ID`, `cluster ID`."""
-    active = []
-    if stack.application_id:
-        pages = aws.client("emr-serverless").get_paginator("list_job_runs")
-        for page in pages.paginate(applicationId=stack.application_id, states=ACTIVE_JOBS):
-            active += [f"run {each['id']}" for each in page["jobRuns"]]
-    for page in aws.client("emr").get_paginator("list_clusters").paginate(ClusterStates=[*ALIVE, "TERMINATING"]):
-        for each in page["Clusters"]:
-            if each["Name"].startswith(f"{stack.name}-run-") or each["Id"] == stack.cluster_id:
-                active.append(f"cluster {each['Id']}")
-    return active
 
 
 def is_alive(aws: "Aws", cluster: str) -> bool:

@@ -1,13 +1,15 @@
 """What is looked at before a run costs anything: its settings, the photos, the release."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fruits.errors import FruitsError, SettingError
 from fruits.platform.aws import error_code
+from fruits.platform.emr_release import LIST, read_list
 from fruits.platform.emr_requests import Release, needed_files, release_uri
 from fruits.platform.files import EXTENSIONS
+from fruits.platform.s3_upload import find_object, is_file
 from fruits.settings import from_text, names
 
 if TYPE_CHECKING:
@@ -57,43 +59,56 @@ def check_photos(aws: "Aws", images: str) -> None:
     """
     bucket, _, prefix = images.removeprefix("s3://").partition("/")
     prefix = prefix.rstrip("/") + "/" if prefix else ""
-    found = _list(aws, bucket, prefix)
+    with _explained(bucket):
+        found = aws.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1000)
     photos = (each["Key"] for each in found.get("Contents", []) if each["Key"].lower().endswith(EXTENSIONS))
     if next(photos, None) is None and not found["IsTruncated"]:
         raise FruitsError(f"no photo under images={images!r}; `fruits emr upload DIR` puts some there")
 
 
 def read_release(aws: "Aws", bucket: str, version: str, architecture: str, on_cluster: bool) -> Release:
-    """Read what a release consists of, and look whether all that a run needs is there.
+    """Read what a release consists of, and look whether all that a run needs is there, by S3's own checksums.
 
     Raises:
-        FruitsError: it is not published, not for this architecture, or not all of it arrived.
+        FruitsError: it is not published, not for this architecture, or something in it is not as it was published.
     """
-    where = release_uri(bucket, version)
+    from botocore.exceptions import ClientError
+
+    where, client = release_uri(bucket, version), aws.client("s3")
     prefix = where.removeprefix(f"s3://{bucket}/") + "/"
-    there = {each["Key"].removeprefix(prefix): each["Size"] for each in _list(aws, bucket, prefix).get("Contents", [])}
-    if "release.json" not in there:
+    try:
+        with _explained(bucket):
+            text = client.get_object(Bucket=bucket, Key=f"{prefix}{LIST}")["Body"].read()
+        release = Release(version, read_list(text)["files"])
+    except ClientError as error:
+        if error_code(error) != "NoSuchKey":
+            raise
         raise FruitsError(
             f"release {version} is not in {where}; `fruits emr build` and `fruits emr publish` put it there"
-        )
-    try:
-        text = aws.client("s3").get_object(Bucket=bucket, Key=f"{prefix}release.json")["Body"].read()
-        release = Release(version, json.loads(text)["files"])
-        sizes = {name: about["size"] for name, about in release.files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise FruitsError(
-            f"{where}/release.json is not what `fruits emr publish` writes; publish another version"
         ) from None
+    except ValueError:
+        raise FruitsError(f"{where}/{LIST} is not what `fruits emr publish` writes; publish another version") from None
     for name in needed_files(version, architecture, on_cluster):
-        if name not in sizes:
+        if name not in release.files:
             raise FruitsError(
                 f"release {version} has no {name}; "
                 f"`fruits emr build --architecture {architecture}` and `fruits emr publish` add what it lacks"
             )
-        if there.get(name) != sizes[name]:
-            what = "is missing" if name not in there else f"has {there[name]} bytes instead of {sizes[name]}"
-            raise FruitsError(f"{where}/{name} {what}; `fruits emr publish` puts it there again")
+        found = find_object(client, {"Bucket": bucket}, prefix + name)
+        if problem := _find_problem(found, release.files[name]):
+            raise FruitsError(f"{where}/{name} {problem}; `fruits emr publish` puts it there again")
     return release
+
+
+def _find_problem(found: dict[str, Any] | None, about: Mapping[str, Any]) -> str:
+    """Say what is wrong with an object that is to be a file of a release; '' for nothing."""
+    if is_file(found, about):
+        return ""
+    if found is None:
+        return "is missing"
+    if found["ContentLength"] != about["size"]:
+        return f"has {found['ContentLength']} bytes instead of {about['size']}"
+    return "is damaged: its sha256 is not the one it was published with"
 
 
 def example_release(version: str, architecture: str, on_cluster: bool) -> Release:
@@ -102,11 +117,13 @@ def example_release(version: str, architecture: str, on_cluster: bool) -> Releas
     return Release(version, {name: {"size": 0, "sha256": EXAMPLE_SHA256} for name in files})
 
 
-def _list(aws: "Aws", bucket: str, prefix: str) -> dict[str, Any]:
+@contextmanager
+def _explained(bucket: str) -> Iterator[None]:
+    """Say in one line that a bucket is not there, or not open."""
     from botocore.exceptions import ClientError, ParamValidationError
 
     try:
-        return aws.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1000)
+        yield
     except ParamValidationError:
         raise SettingError(f"{bucket!r} is not the name of a bucket") from None
     except ClientError as error:

@@ -57,7 +57,7 @@ def look_at_cluster(aws: "Aws", stack: "Stack", cluster: str) -> Run:
             f"cluster {cluster} ({found['Name']}) is not of stack {stack.name!r}; --stack NAME takes another"
         )
     steps = client.list_steps(ClusterId=cluster)["Steps"]
-    run = _read(stack, found, steps[0] if steps else None)
+    run = replace(_read(stack, found, steps[0] if steps else None), workers=int(tags.get("workers", 0)))
     return replace(run, used=_measure(client, cluster)) if run.is_over else run
 
 

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from fruits.errors import FruitsError
 from fruits.platform.aws import error_code, read_outputs
-from fruits.platform.emr_active import list_active, stop_application
+from fruits.platform.emr_active import stop_application
+from fruits.platform.emr_follow import list_active
+from fruits.platform.emr_serverless import is_cluster
 from fruits.platform.emr_stack import PAUSE, check_bucket, delete_stack, describe_stack, name_bucket
 from fruits.platform.progress import Progress
 
@@ -33,9 +35,10 @@ def plan_destruction(aws: "Aws", name: str, bucket: str | None = None) -> dict[s
     if found is None and not buckets:
         raise FruitsError(f"there is no stack {name!r} in {aws.region}, and no bucket {bucket!r}; nothing to destroy")
     if active := list_active(aws, stack):
+        named = [f"{'cluster' if is_cluster(run.id) else 'run'} {run.id}" for run in active]
         raise FruitsError(
-            f"{', '.join(active)} of stack {name!r} {'is' if len(active) == 1 else 'are'} active; wait for the end, or "
-            f"`fruits emr stop {active[0].split()[-1]}`"
+            f"{', '.join(named)} of stack {name!r} {'is' if len(active) == 1 else 'are'} active; wait for the end, or "
+            f"`fruits emr stop {active[0].id}`"
         )
     return {"found": found, "stack": stack, "buckets": buckets}
 

@@ -61,13 +61,11 @@ def list_runs(aws: "Aws", stack: "Stack", n: int) -> list[Run]:
 
 
 def list_active(aws: "Aws", stack: "Stack") -> list[Run]:
-    """List every run that is not over, with its arguments; the cluster of the notebooks is none."""
+    """List what is not over, the cluster of the notebooks too; as in every list, without arguments."""
     jobs = []
     if stack.application_id:
         jobs = emr_serverless.list_job_runs(aws, stack, ACTIVE_AT_MOST, emr_serverless.ACTIVE)
-    clusters = emr_clusters.list_clusters(aws, stack, ACTIVE_AT_MOST, emr_clusters.ACTIVE)
-    looks = (look_at(aws, stack, run.id) for run in [*jobs, *clusters] if run.id != stack.cluster_id)
-    return [run for run in looks if not run.is_over]  # one may have ended since it was listed
+    return [*jobs, *emr_clusters.list_clusters(aws, stack, ACTIVE_AT_MOST, emr_clusters.ACTIVE)]
 
 
 def follow(aws: "Aws", stack: "Stack", run_id: str) -> Run:

@@ -1,14 +1,16 @@
 """A release into the bucket of a stack. Nothing that is published is overwritten with other content.
 
 release.json goes last and says what is published: a publish that was stopped before it has published nothing, and the
-same command again continues.
+same command again continues. Every write has a condition, that what was looked at is still so: of two publishes at
+once, one ends with an error and neither overwrites the other.
 """
 
+import hashlib
+import io
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from fruits.errors import FruitsError
@@ -16,7 +18,7 @@ from fruits.platform.aws import Stack, error_code
 from fruits.platform.emr_release import LIST, NETWORKS, list_architectures, read_list
 from fruits.platform.emr_requests import release_uri
 from fruits.platform.progress import Progress, report
-from fruits.platform.s3_upload import check_bucket
+from fruits.platform.s3_upload import check_bucket, encode_checksum, find_object, is_file
 from fruits.platform.upload import PAUSE, hash_file
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from fruits.platform.aws import Aws
 
-SHA256 = "sha256"  # metadata of an object: S3's own checksum of a large one is that of its parts
+OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 def read_built(version: str, folder: Path) -> dict[str, Any]:
@@ -68,14 +70,16 @@ def publish_release(aws: "Aws", stack: Stack, version: str, folder: Path) -> dic
     client = aws.client("s3")
     bucket = {"Bucket": stack.bucket, "ExpectedBucketOwner": check_bucket(aws, client, stack.bucket)}
     place = _Place(client, bucket, f"releases/{version}/")
-    published = place.read_published()
+    published, unchanged = place.read_published()
     _compare(version, built["files"], published["files"] if published else {})
-    missing = [name for name, each in built["files"].items() if not place.has(name, each)]
+    missing = place.find_missing(built["files"])
     size = sum(built["files"][name]["size"] for name in missing)
-    place.send(folder, {name: built["files"][name] for name in missing})
+    place.send(folder, built["files"], missing)
+    if missing and (replaced := place.find_missing(built["files"])):
+        raise place.overtaken(next(iter(replaced)))
     about = _join(built, published)
     if about != published:
-        place.write_list(about)
+        place.write_list(about, unchanged)
     if stack.architecture and stack.architecture.lower() not in about["architectures"]:
         other = stack.architecture.lower()
         report(
@@ -114,13 +118,16 @@ def _join(built: dict[str, Any], published: dict[str, Any] | None) -> dict[str, 
 
 
 class _Place:
-    """Where a release is in a bucket."""
+    """Where a release is in a bucket.
+
+    A condition of a write is what S3 takes beside it: that there is nothing yet, or still just what was looked at.
+    """
 
     def __init__(self, client: "BaseClient", bucket: dict[str, str], prefix: str) -> None:
         self._client, self._bucket, self._prefix = client, bucket, prefix
 
-    def read_published(self) -> dict[str, Any] | None:
-        """Read the release.json that is there; None for none.
+    def read_published(self) -> tuple[dict[str, Any] | None, dict[str, str]]:
+        """Read the release.json that is there, None for none, and give the condition of its next write.
 
         Raises:
             FruitsError: there is something else of that name.
@@ -128,69 +135,93 @@ class _Place:
         from botocore.exceptions import ClientError
 
         try:
-            return read_list(self._client.get_object(**self._bucket, Key=self._prefix + LIST)["Body"].read())
+            found = self._client.get_object(**self._bucket, Key=self._prefix + LIST)
+            return read_list(found["Body"].read()), {"IfMatch": found["ETag"]}
         except ClientError as error:
             if error_code(error) != "NoSuchKey":
                 raise
-            return None
+            return None, {"IfNoneMatch": "*"}
         except ValueError:
-            uri = f"s3://{self._bucket['Bucket']}/{self._prefix}{LIST}"
-            raise FruitsError(f"{uri} is not what `fruits emr publish` writes; publish another version") from None
+            raise FruitsError(
+                f"{self._name(LIST)} is not what `fruits emr publish` writes; publish another version"
+            ) from None
 
-    def has(self, name: str, about: Mapping[str, Any]) -> bool:
-        """Whether a file is there with its content."""
-        from botocore.exceptions import ClientError
+    def find_missing(self, files: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+        """Name the files that are not there with their content, each with the condition of its write."""
+        found = {name: find_object(self._client, self._bucket, self._prefix + name) for name in files}
+        return {
+            name: {"IfMatch": there["ETag"]} if there else {"IfNoneMatch": "*"}
+            for name, there in found.items()
+            if not is_file(there, files[name])
+        }
 
-        try:
-            found = self._client.head_object(**self._bucket, Key=self._prefix + name)
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-                raise
-            return False
-        return found["ContentLength"] == about["size"] and found["Metadata"].get(SHA256) == about["sha256"]
+    def send(self, folder: Path, files: Mapping[str, Any], missing: Mapping[str, dict[str, str]]) -> None:
+        """Send files, each whole: of a file in parts S3 has no checksum that tells what is in it."""
+        told = _Told(sum(files[name]["size"] for name in missing))
+        for name, condition in missing.items():
+            with _Sent(folder / name, told) as content:
+                self._write(name, content, files[name], condition)
+        told.tell(0, last=True)
 
-    def send(self, folder: Path, files: Mapping[str, Any]) -> None:
-        """Send files, the large ones in parts; S3 checks each part."""
-        told = _Told(sum(each["size"] for each in files.values()))
-        for name, each in files.items():
-            more = {
-                "ChecksumAlgorithm": "SHA256",
-                "ExpectedBucketOwner": self._bucket["ExpectedBucketOwner"],
-                "Metadata": {SHA256: each["sha256"]},
-            }
-            place = (self._bucket["Bucket"], self._prefix + name)
-            self._upload(folder / name, place, more, told)
-        told.tell(last=True)
-
-    def _upload(self, file: Path, place: tuple[str, str], more: dict[str, Any], told: "_Told") -> None:
-        from boto3.exceptions import S3UploadFailedError
-
-        try:
-            self._client.upload_file(str(file), *place, ExtraArgs=more, Callback=told.add)
-        except S3UploadFailedError as error:
-            raise (error.__context__ or error) from None  # AWS' own error, which has a code
-
-    def write_list(self, about: dict[str, Any]) -> None:
+    def write_list(self, about: dict[str, Any], condition: dict[str, str]) -> None:
         """Write release.json, which makes the release one."""
         content = (json.dumps(about, indent=2) + "\n").encode()
-        self._client.put_object(**self._bucket, Key=self._prefix + LIST, Body=content, ChecksumAlgorithm="SHA256")
+        described = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        self._write(LIST, content, described, condition)
+
+    def _write(self, name: str, content: bytes | io.FileIO, about: Mapping[str, Any], condition: dict) -> None:
+        from botocore.exceptions import ClientError
+
+        key, checksum = self._prefix + name, encode_checksum(bytes.fromhex(about["sha256"]))
+        try:
+            self._client.put_object(
+                **self._bucket,
+                Key=key,
+                Body=content,
+                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=checksum,  # S3 compares it with what arrives, and keeps it
+                **condition,
+            )
+        except ClientError as error:
+            if error_code(error) not in OVERTAKEN:
+                raise
+            # Where an answer was lost, boto3 wrote it twice, and the first time is what the second one met.
+            if not is_file(find_object(self._client, self._bucket, key), about):
+                raise self.overtaken(name) from None
+
+    def overtaken(self, name: str) -> FruitsError:
+        """Say that somebody else writes there."""
+        return FruitsError(
+            f"{self._name(name)} was written by another publish of this version meanwhile; "
+            "the same command again, once that has ended, says whether both have the same"
+        )
+
+    def _name(self, name: str) -> str:
+        return f"s3://{self._bucket['Bucket']}/{self._prefix}{name}"
+
+
+class _Sent(io.FileIO):
+    """A file that says how it goes while it is read; where a call is repeated, from its start again."""
+
+    def __init__(self, file: Path, told: "_Told") -> None:
+        super().__init__(file)
+        self._told, self._before = told, told.done
+
+    def read(self, size: int = -1) -> bytes:
+        content = super().read(size)
+        self._told.tell(self._before + self.tell())
+        return content
 
 
 class _Told:
-    """Says how it goes while parts arrive from several threads."""
+    """Says now and then how many bytes were sent."""
 
     def __init__(self, size: int) -> None:
-        self._progress, self._lock = Progress("publish", round(size / 1e6), "MB"), Lock()
-        self._bytes, self._time = 0, time.monotonic()
+        self._progress, self._time = Progress("publish", round(size / 1e6), "MB"), time.monotonic()
+        self.done = 0
 
-    def add(self, size: int) -> None:
-        with self._lock:
-            self._bytes += size
-            if time.monotonic() - self._time > PAUSE:
-                self.tell()
-
-    def tell(self, last: bool = False) -> None:
-        done = round(self._bytes / 1e6) - self._progress.done
-        if done or (last and self._bytes):
-            self._progress.add(done)
-        self._time = time.monotonic()
+    def tell(self, done: int, last: bool = False) -> None:
+        self.done = max(self.done, done)
+        if self.done and (last or time.monotonic() - self._time > PAUSE):
+            self._progress.add(round(self.done / 1e6) - self._progress.done)
+            self._time = time.monotonic()

@@ -48,7 +48,7 @@ def build_release(architecture: str, network: tuple[str, bytes] | None, to: str 
     project, folder = find_project(), Path(to).expanduser() / fruits.__version__
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files = _write_code(project, folder)
+        files = write_code(project, folder)
         if network:
             (folder / NETWORKS).mkdir(exist_ok=True)
             files.append(f"{NETWORKS}{network[0]}.tflite")
@@ -62,7 +62,8 @@ def build_release(architecture: str, network: tuple[str, bytes] | None, to: str 
     return about | {"folder": str(folder), "bytes": size, "seconds": round(time.monotonic() - start, 1)}
 
 
-def _write_code(project: Path, folder: Path) -> list[str]:
+def write_code(project: Path, folder: Path) -> list[str]:
+    """Write what of a release is the project's own, whatever the architecture; returns the names."""
     package = package_name(fruits.__version__)
     write_package(folder / package)
     copies = {name: project / "resources" / "emr" / name for name in (ENTRY, BOOTSTRAP)}
@@ -140,7 +141,7 @@ def read_list(text: str | bytes) -> dict[str, Any]:
     """
     about = json.loads(text)
     try:
-        _ = [(each["size"] + 0, each["sha256"] + "") for each in about["files"].values()]
+        _ = [(each["size"] + 0, bytes.fromhex(each["sha256"])) for each in about["files"].values()]
     except (KeyError, TypeError, AttributeError):
         raise ValueError("not a release.json") from None
     return about

@@ -175,7 +175,7 @@ def ask_serverless(stack: Stack, release: Release, order: Order) -> dict[str, An
         "configurationOverrides": {
             "monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": serverless_logs(stack)}}
         },
-        "tags": {TAG: stack.name, "run": order.name},
+        "tags": {TAG: stack.name, "run": order.name, "workers": str(order.workers)},
     }
 
 
@@ -217,6 +217,7 @@ def ask_cluster(stack: Stack, release: Release, order: Order, region: str) -> di
         "Tags": [
             {"Key": TAG, "Value": stack.name},
             {"Key": "run", "Value": order.name},
+            {"Key": "workers", "Value": str(order.workers)},
             {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"},
         ],
     }

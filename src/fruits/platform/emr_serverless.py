@@ -1,6 +1,6 @@
 """Runs on EMR Serverless: started, looked at, listed, stopped."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ class Run:
         created: when it was asked for.
         ended: when it was over.
         arguments: of the entry point; empty in a list.
+        workers: at most, as it was ordered; 0 in a list.
         logs: URI of the folder of its logs.
         used: what it used, by name, once it is over.
     """
@@ -45,6 +46,7 @@ class Run:
     code: str = ""
     ended: datetime | None = None
     arguments: tuple[str, ...] = ()
+    workers: int = 0
     used: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -68,7 +70,8 @@ def look_at_job_run(aws: "Aws", stack: "Stack", run_id: str) -> Run:
     found = aws.client("emr-serverless").get_job_run(applicationId=stack.application_id, jobRunId=run_id)["jobRun"]
     billed = found.get("billedResourceUtilization") or found.get("totalResourceUtilization") or {}
     submitted = found["jobDriver"].get("sparkSubmit", {})
-    return _read(stack, found | {"id": found["jobRunId"]}, tuple(submitted.get("entryPointArguments", ())), billed)
+    run = _read(stack, found | {"id": found["jobRunId"]}, tuple(submitted.get("entryPointArguments", ())), billed)
+    return replace(run, workers=int(found.get("tags", {}).get("workers", 0)))
 
 
 def list_job_runs(aws: "Aws", stack: "Stack", n: int, states: tuple[str, ...] = ()) -> list[Run]:

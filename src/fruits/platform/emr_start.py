@@ -10,7 +10,7 @@ from fruits.errors import FruitsError
 from fruits.platform import emr_clusters, emr_serverless
 from fruits.platform.aws import Stack
 from fruits.platform.emr_checks import check_photos, example_release, read_release, value_of, write_arguments
-from fruits.platform.emr_follow import follow, list_active
+from fruits.platform.emr_follow import follow, list_active, look_at
 from fruits.platform.emr_requests import MACHINES, RELEASE_LABELS, Order, Release, ask_cluster, ask_serverless
 from fruits.platform.emr_serverless import Run
 from fruits.platform.progress import report
@@ -82,12 +82,18 @@ def find_or_start(aws: "Aws", stack: Stack, wish: Wish) -> str:
 
 def _find_writer(aws: "Aws", stack: Stack, lake: str) -> Run | None:
     """Give the run that writes the tables of a lake: Delta on S3 is safe with one driver at a time."""
-    while found := [run for run in list_active(aws, stack) if value_of(run.arguments, "lake") == lake]:
+    while found := _list_writers(aws, stack, lake):
         if not found[0].is_ending:
             return found[0]
         report(f"run: {found[0].id} on the same tables is about to end, waiting for that")
         follow(aws, stack, found[0].id)
     return None
+
+
+def _list_writers(aws: "Aws", stack: Stack, lake: str) -> list[Run]:
+    looks = (look_at(aws, stack, run.id) for run in list_active(aws, stack) if run.id != stack.cluster_id)
+    # One may have ended since it was listed.
+    return [run for run in looks if not run.is_over and value_of(run.arguments, "lake") == lake]
 
 
 def plan(aws: "Aws", stack: Stack, wish: Wish) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -93,6 +93,30 @@ def check_bucket(aws: "Aws", client: "BaseClient", bucket: str) -> str:
     return owner
 
 
+def find_object(client: "BaseClient", bucket: dict[str, str], key: str) -> dict[str, Any] | None:
+    """Ask for size, ETag and checksum of an object; None if there is none."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return client.head_object(**bucket, Key=key, ChecksumMode="ENABLED")
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        return None
+
+
+def is_file(found: dict[str, Any] | None, about: Mapping[str, Any]) -> bool:
+    """Whether an object, as find_object gives it, is the file of a size and a sha256."""
+    if found is None or found["ContentLength"] != about["size"]:
+        return False
+    return found.get("ChecksumSHA256") == encode_checksum(bytes.fromhex(about["sha256"]))
+
+
+def encode_checksum(digest: bytes) -> str:
+    """Write a digest as S3 does."""
+    return base64.b64encode(digest).decode()
+
+
 class Listing:
     """What a bucket has, asked for key by key.
 
@@ -172,11 +196,11 @@ class _Upload:
         """Whether an object of the same size has the content of a photo, by its MD5 or the SHA-256 it was sent with."""
         if _digest(content, "md5").hex() == etag:
             return True
-        about = self._client.head_object(**self._bucket, Key=self._prefix + path, ChecksumMode="ENABLED")
-        return about.get("ChecksumSHA256") == _encode(_digest(content, "sha256"))
+        about = find_object(self._client, self._bucket, self._prefix + path)
+        return about is not None and about.get("ChecksumSHA256") == encode_checksum(_digest(content, "sha256"))
 
     def _send(self, path: str, content: bytes | BinaryIO) -> None:
-        checksum = _encode(_digest(content, "sha256"))
+        checksum = encode_checksum(_digest(content, "sha256"))
         answer = self._client.put_object(
             **self._bucket,
             Key=self._prefix + path,
@@ -199,7 +223,3 @@ def _digest(content: bytes | BinaryIO, kind: str) -> bytes:
     digest = hashlib.file_digest(content, lambda: hashlib.new(kind, usedforsecurity=False)).digest()
     content.seek(0)
     return digest
-
-
-def _encode(digest: bytes) -> str:
-    return base64.b64encode(digest).decode()

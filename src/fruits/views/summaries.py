@@ -1,5 +1,6 @@
 """What a command says when it is done: a few lines for people, made from the dict that `--json` prints."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ COMPARED = {
     "centroid_accuracy_test": "nearest centroid",
     "bytes_per_photo": "bytes per photo",
 }
+BRONZE_SAID = re.compile(r"bronze    (\d+) photos?: (\d+) new, (\d+) changed, ")
 
 
 def show_run(result: dict[str, Any]) -> str:
@@ -47,6 +49,12 @@ def show_run(result: dict[str, Any]) -> str:
     lines.append(f"next      fruits report --lake {_quoted(result['lake'])}")
     lines.append(f"          fruits status --lake {_quoted(result['lake'])}")
     return "\n".join(lines)
+
+
+def read_counts(lines: Sequence[str]) -> tuple[int, int] | None:
+    """Read from the summary of a run how many photos were listed, and how many of them new or changed."""
+    found = [match for match in map(BRONZE_SAID.match, lines) if match]
+    return (int(found[-1][1]), int(found[-1][2]) + int(found[-1][3])) if found else None
 
 
 def show_status(result: dict[str, Any]) -> str:
