@@ -73,7 +73,8 @@ def gather_report(spark: SparkSession, settings: Settings, sample: int = SAMPLE)
         FruitsError: no table was ever written.
     """
     lake = Lake(spark, settings.lake)
-    status = describe_lake(spark, settings)
+    # The lake as it was typed: whoever is shown the page need not learn where it is on this machine.
+    status = describe_lake(spark, settings) | {"lake": settings.lake}
     model = choose_model(status)
     report(f"report: {model or 'no fit yet'}")
     cumulative, comparison, confusions = np.empty(0), [], {}

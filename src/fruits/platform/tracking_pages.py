@@ -87,6 +87,7 @@ def view_address(tracking: Tracking) -> str:
 
 def _view(run_id: str) -> dict[str, Any]:
     """Show the ks below a fit by rising k: what MLflow's own `Share` writes down."""
+    # MLflow 3.17 may come too late to heed the order; it is that of the alphabet then.
     columns = {f"tags.`{RECOMMENDED_TAG}`": RECOMMENDED_TAG, **{f"metrics.`{name}`": name for name in MEASURES}}
     return {
         "searchFilter": f"tags.`{PARENT_TAG}` = '{run_id}'",
