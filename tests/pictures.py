@@ -16,7 +16,8 @@ from PIL import Image
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-SCREEN = {"width": 1200, "height": 720}
+SCREEN = {"width": 1360, "height": 760}
+MARGIN = 24  # pixels around the map
 PHOTOS = 600
 # Drawn fruit is easy to tell apart: few components are where the values of k differ.
 RUN = "run --images photos --lake lake --k 0.9 --k-values 2,4,8,16,32,64"
@@ -38,12 +39,15 @@ def main(folder: Path) -> None:
 
 def take_map(browser: "Browser", page: str) -> bytes:
     """Take the report's map, with a photo chosen."""
-    with open_page(browser, page, viewport=SCREEN | {"height": 860}) as opened:
+    with open_page(browser, page, viewport={"width": 1200, "height": 900}) as opened:
         opened.wait_for_selector("html[data-ready]")
         opened.click("#next")
         opened.add_style_tag(content="nav { display: none }")
         opened.wait_for_timeout(1000)  # until the map is drawn
-        return opened.locator("section#map").screenshot()
+        box = opened.locator("section#map").bounding_box()
+        top = box["y"] + opened.evaluate("scrollY")
+        clip = {"x": box["x"] - MARGIN, "y": top + MARGIN, "width": box["width"] + 2 * MARGIN}
+        return opened.screenshot(full_page=True, clip=clip | {"height": box["height"] - 1.5 * MARGIN})
 
 
 def take_mlflow(browser: "Browser", address: str) -> tuple[bytes, bytes]:
