@@ -72,7 +72,7 @@ def test_the_page_of_a_fit_has_the_comparison_and_its_figures(page, ui):
     page.get_by_text("Show more").click()
     assert page.locator("table tr", has_text="94.4%").first.inner_text().split("\t")[:3] == ["4", "94.4%", "54.0%"]
     for name in ("k=2", "k=4", "k=6", "k=8"):
-        assert page.get_by_role("link", name=name).count() == 1
+        page.get_by_role("link", name=name).wait_for()
     metrics = page.locator("[role=row]", has_text="accuracy_test").first
     assert "0.9525" in metrics.inner_text()
 
