@@ -14,7 +14,7 @@ LAKE ?= lake
 WEIGHTS ?=
 RUN_ARGS ?=
 
-.PHONY: help setup java programs run lab notebook test test-fast test-s3 test-spark35 test-browser test-cluster test-release lint requirements clean
+.PHONY: help setup java programs run lab notebook test test-fast test-s3 test-spark35 test-browser test-cluster test-release screenshots page lint requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -115,6 +115,14 @@ test-cluster: java $(STAMP) ## the release form on a cluster of Spark: a master 
 
 test-release: $(STAMP) ## the real wheels of a release for AWS EMR, fetched, measured and installed: 400 MB
 	$(BIN)/pytest -m release -rP
+
+screenshots: java $(STAMP) $(AXE) ## the pictures of the README, of drawn fruit: docs/pictures/
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && cd "$$work" && "$(CURDIR)/$(BIN)/python" "$(CURDIR)/tests/pictures.py" "$(CURDIR)/docs/pictures"
+
+# From a folder where the lake has a short name, which is what the page calls it.
+page: java $(STAMP) ## the page about real photos without the photos, for docs/: make page LAKE=DIR
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && ln -s "$$(realpath "$(LAKE)")" "$$work/fruits-360" && cd "$$work" && \
+	"$(CURDIR)/$(BIN)/fruits" report --lake fruits-360 --no-photos --to report.html && mv report.html "$(CURDIR)/docs/"
 
 lint: $(STAMP) ## ruff: style and formatting
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 AXE = Path(__file__).parents[1] / ".venv" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -20,9 +20,9 @@ QUIET = (  # a browser that asks nobody for anything
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
-    """One Chromium for the whole run."""
+@contextmanager
+def start_browser() -> Iterator["Browser"]:
+    """Start Chromium."""
     from playwright.sync_api import sync_playwright
 
     program = next(filter(None, map(shutil.which, CHROMIUM)), None)
@@ -33,20 +33,28 @@ def browser() -> Iterator["Browser"]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """One Chromium for the whole run."""
+    with start_browser() as chromium:
+        yield chromium
+
+
 @contextmanager
-def open_page(browser: "Browser", url: str, **context: Any) -> Iterator["Page"]:
+def open_page(browser: "Browser", url: str, known: str | None = None, **context: Any) -> Iterator["Page"]:
     """Open a page, and look that it said no error and asked no other machine for anything.
 
     Args:
         browser: the fixture.
         url: of a file or of a server on this machine.
+        known: end of an address that may fail.
         context: of Playwright's new_context: `viewport=PHONE`, `color_scheme="dark"`.
     """
     errors: list[str] = []
     requests: list[str] = []
     with browser.new_context(**{"viewport": DESKTOP} | context) as opened:
         page = opened.new_page()
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: errors.append(message.text) if _is_error(message, known) else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
         page.goto(url)
@@ -54,6 +62,10 @@ def open_page(browser: "Browser", url: str, **context: Any) -> Iterator["Page"]:
     here = ("data:", "blob:", "file:", "about:", "http://127.0.0.1", "http://localhost")
     assert errors == []
     assert [each for each in requests if not each.startswith(here)] == []
+
+
+def _is_error(message: "ConsoleMessage", known: str | None) -> bool:
+    return message.type == "error" and not (known and message.location["url"].endswith(known))
 
 
 def find_barriers(page: "Page") -> list[str]:

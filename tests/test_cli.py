@@ -251,6 +251,7 @@ def test_a_network_is_written_where_asked(fruits, tmp_path):
 
 def test_ui_becomes_the_server_of_the_lakes_store(fruits, tmp_path, monkeypatch):
     monkeypatch.setattr("fruits.platform.ui.open_tracking", lambda *_, create: "a store")
+    monkeypatch.setattr("fruits.platform.ui.view_address", lambda store: f"/#{store}")
     became = []
     monkeypatch.setattr(os, "execve", lambda file, command, environment: became.append((command, environment)))
     with socket.socket() as free:
@@ -262,7 +263,7 @@ def test_ui_becomes_the_server_of_the_lakes_store(fruits, tmp_path, monkeypatch)
     status, out, err = fruits("ui", "--lake", tmp_path, "--port", port)
     [(command, environment)] = became
     assert (status, out) == (0, "")
-    assert f"http://127.0.0.1:{port}" in err
+    assert f"http://127.0.0.1:{port}/#a store\n" in err
     assert command[1:6] == ["-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db"]
     assert environment.items() >= os.environ.items()
 

@@ -165,8 +165,15 @@ def test_the_tree_is_the_tree():
     assert all((ROOT / "src" / "fruits" / name).exists() for name in shown)
     for name in re.findall(r"\d\d_\w+\.py", README):
         assert (ROOT / "notebooks" / name).is_file()
-    for name in re.findall(r"\]\((\w+\.md)\)", README):
+    for name in re.findall(r"\]\(([\w./-]+\.(?:md|html|webp))[)#]", README):
         assert (ROOT / name).is_file()
+
+
+def test_the_pictures_are_small_and_say_in_words_what_they_show():
+    pictures = re.findall(r"!\[(.*)\]\((docs/pictures/[\w-]+\.webp)\)", README)
+    assert len(pictures) == 3 and all(len(said) > 60 for said, _ in pictures)
+    assert sorted(ROOT / name for _, name in pictures) == sorted(ROOT.glob("docs/pictures/*"))
+    assert all((ROOT / name).stat().st_size < 150_000 for _, name in pictures)
 
 
 def test_contributing_lists_the_targets_there_are():

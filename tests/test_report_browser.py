@@ -12,6 +12,7 @@ __all__ = ["browser"]
 pytestmark = pytest.mark.browser
 READY = "html[data-ready]"
 MAP = "#figure-map"
+PATHS = list(make_report().photos["path"])
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +60,7 @@ def test_ten_thousand_photos_open_in_two_seconds_and_fit_in_15_megabytes(browser
 def test_pointing_at_a_dot_shows_its_photo_and_label(browser, report):
     with open_page(browser, report) as page:
         page.wait_for_selector(READY)
-        far = page.evaluate(
-            "JSON.parse(document.getElementById('page').textContent).photos.path.indexOf('Training/Lime/20.jpg')"
-        )
-        spot = place_of(page, far)
+        spot = place_of(page, PATHS.index("Training/Lime/20.jpg"))
         page.mouse.move(spot["x"], spot["y"])
         page.wait_for_selector("#card .photo .p")
         assert page.inner_text("#card .name") == "Lime"
@@ -73,6 +71,18 @@ def test_pointing_at_a_dot_shows_its_photo_and_label(browser, report):
         assert page.locator("#card .tiles button").count() == 5
         page.mouse.move(2, 2)
         page.wait_for_selector("#tip", state="hidden")
+
+
+def test_a_tap_on_a_dot_shows_its_photo_on_a_phone(browser, report):
+    with open_page(browser, report, viewport=PHONE, has_touch=True, is_mobile=True) as page:
+        page.wait_for_selector(READY)
+        for photo in (20, 7):
+            spot = place_of(page, photo)
+            page.touchscreen.tap(spot["x"], spot["y"])
+            page.locator("#card .path", has_text=PATHS[photo]).wait_for()
+            assert page.locator("#card .photo .p").bounding_box()["width"] == 144
+        page.tap("#card .tiles button >> nth=0")
+        assert page.inner_text("#card .path") not in ("", PATHS[7])
 
 
 def test_a_label_is_picked_out_and_its_photos_stepped_through_by_keyboard(browser, report):
@@ -132,9 +142,11 @@ def test_a_page_prints_all_it_shows(browser, report, tmp_path):
         for title in ("What came in", "How many components", "on a map", "What is taken for what", "Provenance"):
             assert any(title in text for text in texts) or title == "Provenance"
         assert all(sheet.get_pixmap(dpi=20).pixel(2, 2) == (255, 255, 255) for sheet in paper)
-        # The two figures, drawn on white though the screen is dark: their axes are there, nothing of the night is.
         figures = [pymupdf.Pixmap(paper, image[0]) for sheet in paper for image in sheet.get_images() if image[2] > 600]
         assert len(figures) == 2
+        # Drawn for white though the screen is dark: curves and dots are in the ink of the day.
+        inks = figures[0].color_count(colors=True)
+        assert bytes.fromhex("1b5e86") in inks and bytes.fromhex("7cc0ea") not in inks
 
 
 @pytest.mark.parametrize("photos", [True, False], ids=["photos", "no photos"])

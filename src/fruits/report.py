@@ -98,7 +98,8 @@ def gather_figures(spark: SparkSession, settings: Settings) -> LakeFigures:
         FruitsError: no table was ever written.
     """
     lake = Lake(spark, settings.lake)
-    status = describe_lake(spark, settings)
+    # The lake as it was typed: whoever is shown the page need not learn where it is on this machine.
+    status = describe_lake(spark, settings) | {"lake": settings.lake}
     model = choose_model(status)
     report(f"figures: {model or 'no fit yet'}")
     fitted: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from fruits.platform.names import AT_K, CHAMPION, KINDS, MODEL_TAG, PARENT_TAG, 
 from fruits.platform.progress import report
 from fruits.platform.tracking_classifier import find_champion, find_versions
 from fruits.platform.tracking_models import FitRecord, log_models
+from fruits.platform.tracking_pages import describe_comparison, mark, view_address
 from fruits.platform.tracking_store import Tracking, open_tracking, resolve_uri, start_opening, tolerate
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "resolve_uri",
     "start_opening",
     "tolerate",
+    "view_address",
 ]
 
 BATCH = 1000  # metrics MLflow takes in one call
@@ -110,6 +112,7 @@ def log_comparison(
     if recommended_k is not None:
         tracking.client.set_tag(run_id, "recommended_k", recommended_k)
     _log_figures(tracking, run_id, figures)
+    describe_comparison(tracking, run_id, rows, recommended_k)
     return True
 
 
@@ -186,7 +189,7 @@ def _log_row(tracking: Tracking, parent: str, row: Mapping[str, Any], recommende
     """Record one compared k in its own run, or bring that run up to date."""
     metrics = {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
     if run is None:
-        tags = {PARENT_TAG: parent} | ({RECOMMENDED_TAG: "true"} if recommended else {})
+        tags = {PARENT_TAG: parent} | mark(recommended)
         run_id = _start_run(tracking, f"k={row['k']}", tags)
         _log_params(tracking, run_id, {"k": row["k"]})
         _log_metrics(tracking, run_id, [(name, value, 0) for name, value in metrics.items()])
@@ -194,10 +197,11 @@ def _log_row(tracking: Tracking, parent: str, row: Mapping[str, Any], recommende
         return
     changed = [(name, value, 0) for name, value in metrics.items() if run.data.metrics.get(name) != value]
     _log_metrics(tracking, run.info.run_id, changed)
-    if recommended and RECOMMENDED_TAG not in run.data.tags:
-        tracking.client.set_tag(run.info.run_id, RECOMMENDED_TAG, "true")
     if not recommended and RECOMMENDED_TAG in run.data.tags:
         tracking.client.delete_tag(run.info.run_id, RECOMMENDED_TAG)
+    for name, value in mark(recommended).items():
+        if run.data.tags.get(name) != value:
+            tracking.client.set_tag(run.info.run_id, name, value)
 
 
 def _start_run(tracking: Tracking, name: str, tags: Mapping[str, str]) -> str:

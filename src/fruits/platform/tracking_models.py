@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fruits.information import FIELDS
-from fruits.platform.names import MODEL_TAG
+from fruits.platform.names import CHAMPION, MODEL_TAG
 from fruits.platform.progress import report
 from fruits.platform.tracking_store import Tracking
 from fruits.stats.calibration import UNCALIBRATED, Calibration
@@ -89,7 +89,7 @@ def _log_model(tracking: Tracking, run_id: str, fit: FitRecord, kind: str) -> No
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
-    client, tags = tracking.client, {MODEL_TAG: fit.model, "backbone": fit.backbone, "k": str(fit.k)}
+    client, tags = tracking.client, {"k": str(fit.k), "backbone": fit.backbone, MODEL_TAG: fit.model}
     logged = client.create_logged_model(tracking.experiment_id, kind, run_id, tags, {"k": str(fit.k)}, kind)
     location, model_id = logged.artifact_location, logged.model_id
     about = Model(artifact_path=location, run_id=run_id, model_uuid=model_id, model_id=model_id)
@@ -113,17 +113,36 @@ def _register(
     from mlflow.exceptions import MlflowException
 
     name = tracking.names[kind]
-    about = {
-        "pca": "Features to centred PCA scores; mlflow.sklearn.load_model, then transform.",
-        "classifier": "Photo bytes in; label, probability, the next four, facts on the fruit and a decision out.",
-    }[kind]
     try:
-        tracking.client.create_registered_model(name, description=about)
+        tracking.client.create_registered_model(name, description=_describe_model(kind, name))
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
             raise
-    said = f"{tags[MODEL_TAG]}: k={tags['k']}, features by {tags['backbone']}. {about}"
+    said = f"k = {tags['k']}, features by {tags['backbone']}."
     return tracking.client.create_model_version(name, source, run_id, tags, description=said, model_id=model_id)
+
+
+def _describe_model(kind: str, name: str) -> str:
+    """Write the page of a registered model, in Markdown: what goes in and out, how to load it, what a version is."""
+    about, load = {
+        "pca": (
+            "Features of photos in, centred PCA scores out: scikit-learn's PCA with the components of the fit.\n\n"
+            "- in: (n, 1280) numbers as in `silver_features`\n- out: (n, k) numbers as in `gold_pca`",
+            f'pca = mlflow.sklearn.load_model("models:/{name}@{CHAMPION}")\nscores = pca.transform(features)',
+        ),
+        "classifier": (
+            "Photo bytes in, an answer out, with neither Spark nor TensorFlow.\n\n"
+            "- in: `content`, the bytes of a file\n"
+            "- out: `label`, `probability`, the `next` four, `information` on the fruit, `decision` (sure, not sure, "
+            "no fruit), or an `error` in words",
+            f'model = mlflow.pyfunc.load_model("models:/{name}@{CHAMPION}")\n'
+            'answers = model.predict(pd.DataFrame({"content": [Path("photo.jpg").read_bytes()]}))',
+        ),
+    }[kind]
+    return (
+        f"{about}\n\n```python\n{load}\n```\n\nA version is a fit cut to its tag `k`; its run, `Source Run`, compares "
+        f"values of k. `{CHAMPION}` is the version promoted for use."
+    )
 
 
 def _save_pca(fit: FitRecord, target: Path, about: "Model", _: Path) -> None:

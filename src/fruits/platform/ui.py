@@ -6,7 +6,7 @@ import sys
 
 from fruits.errors import FruitsError, SettingError
 from fruits.platform.progress import report
-from fruits.platform.tracking import open_tracking, resolve_uri
+from fruits.platform.tracking import open_tracking, resolve_uri, view_address
 from fruits.settings import Settings
 
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
@@ -25,7 +25,8 @@ def serve_runs(settings: Settings, port: int) -> None:
     if uri.startswith(("http:", "https:", "databricks")):
         report(f"ui: the runs are on a server already: {uri}")
         return
-    if open_tracking(settings, create=False) is None:
+    store = open_tracking(settings, create=False)
+    if store is None:
         raise FruitsError(
             f"no experiment {settings.experiment!r} in {uri} yet; `fruits run` with the same lake makes it"
         )
@@ -35,7 +36,8 @@ def serve_runs(settings: Settings, port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError):
             raise SettingError(f"port={port} is taken or not allowed; try --port 5050") from None
-    report(f"ui: MLflow on {uri} at http://127.0.0.1:{port} in a few seconds, Ctrl-C to stop")
+    report(f"ui: MLflow on {uri} in a few seconds, Ctrl-C to stop; which k:")
+    report(f"http://127.0.0.1:{port}{view_address(store)}")
     # One worker is enough for one person.
     options = ["--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options], os.environ | QUIET)

@@ -91,8 +91,11 @@ def draw_choice(cumulative: np.ndarray, rows: Sequence[dict[str, Any]], k: int, 
     plot.add_tools(HoverTool(renderers=hovered, tooltips="k = @x, @y{0.0%}", mode="mouse"))
     plot.xaxis.axis_label = axis
     ticks = [row["k"] for row in rows] or [2**power for power in range(11) if 2**power <= r]
-    kept = [tick for place, tick in enumerate(ticks) if place == 0 or tick >= 1.45 * ticks[place - 1]]
-    plot.xaxis.ticker = FixedTicker(ticks=sorted({1, *kept, *([k] if k in kept else [])}))
+    named = [1]
+    for tick in ticks:
+        if tick >= 1.6 * named[-1]:  # closer, their numbers would touch on a phone
+            named.append(tick)
+    plot.xaxis.ticker = FixedTicker(ticks=named)
     plot.yaxis.formatter = NumeralTickFormatter(format="0%")
     return json_item(plot)
 

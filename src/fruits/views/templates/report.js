@@ -180,6 +180,8 @@
     document.documentElement.classList.add("paper");
     paint();
     for (const [name, view] of Object.entries(views)) {
+      // Bokeh works out the look of its glyphs later, and a print does not wait.
+      for (const each of view.model.renderers) view.views.get_one(each).set_visuals();
       const picture = new Image();
       picture.alt = "";
       picture.src = view.export("png", true).canvas.toDataURL();
