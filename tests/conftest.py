@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import browser  # noqa: F401 - a fixture, and here one for all modules
 from photos import jpeg
 
 from fruits import cli

@@ -1,12 +1,11 @@
 """The map of the explorer's notebook in Chromium, framed as a notebook frames it."""
 
 import pytest
-from browser import browser, open_page
+from browser import open_page
 from lake_reports import make_report
 
 from fruits.views.explore import draw_map
 
-__all__ = ["browser"]
 pytestmark = pytest.mark.browser
 SPOT = """path => {
     const view = Bokeh.index.roots[0], { x_scale, y_scale } = view.frame;

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-from browser import PHONE, browser, find_barriers, open_page
+from browser import PHONE, find_barriers, open_page
 from lake_reports import make_report
 
 from fruits.views.report import draw_report
 
-__all__ = ["browser"]
 pytestmark = pytest.mark.browser
 READY = "html[data-ready]"
 MAP = "#figure-map"
