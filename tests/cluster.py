@@ -32,6 +32,8 @@ from fruits.platform.emr_requests import (
     PYTHON_ON_SERVERLESS,
     RELEASE_LABELS,
     Order,
+    Release,
+    ask_cluster,
     ask_serverless,
     package_name,
     packed_dependencies,
@@ -47,7 +49,15 @@ WORKERS = 2
 UNUSED = ("mlflow-skinny",)  # 80 MB, never loaded where nothing is recorded
 NOT_PACKED = ("tests", "include", "__pycache__")
 ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-STACK = Stack("fruits", "bucket", application_id="00abc", job_role_arn="arn:aws:iam::123456789012:role/job")
+STACK = Stack(
+    "fruits",
+    bucket="bucket",
+    application_id="00abc",
+    job_role_arn="arn:aws:iam::123456789012:role/job",
+    service_role="service",
+    instance_profile="node",
+    subnet_id="subnet-1",
+)
 DRIVER = "spark.emr-serverless.driverEnv."  # what EMR Serverless puts into the environment of a driver
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 SMALL = {name: value for name, value in session.LAPTOP.items() if name.startswith(("spark.sql.", "spark.databricks."))}
@@ -113,13 +123,32 @@ class Cluster:
 
     def submit(self, script: str, *arguments: str) -> Submitted:
         """Submit a script of the release in the words of the request for EMR Serverless, in client mode."""
-        events = self.folder / "events" / str(time.monotonic_ns())
-        events.mkdir(parents=True)
         before, after, driver = self._ask(script, arguments)
-        here = as_options(SETTINGS | {"spark.eventLog.dir": events.as_uri()})
+        events, here = self._settings()
+        return self._run(["spark-submit", *before, *as_options(here), *after], driver, events)
+
+    def submit_step(self, *arguments: str) -> Submitted:
+        """Submit a run in the words of the step of a cluster, whose settings are in a file of each machine."""
+        release, order = _order(arguments, on_cluster=True)
+        request = ask_cluster(STACK, release, order, "eu-west-3")
+        there = release_uri(STACK.bucket, release.version)
+        words = [word.replace(there, str(self.release)) for word in request["Steps"][0]["HadoopJarStep"]["Args"]]
+        (defaults,) = (
+            each["Properties"] for each in request["Configurations"] if each["Classification"] == "spark-defaults"
+        )
+        events, here = self._settings()
+        here |= {"spark.pyspark.python": str(self._make_python_of_nodes())}
+        assert "spark.pyspark.python" in defaults
+        (self.folder / "conf").mkdir()
+        lines = [f"{name} {text}\n" for name, text in (defaults | here).items()]
+        (self.folder / "conf" / "spark-defaults.conf").write_text("".join(lines))
+        return self._run(words, {"SPARK_CONF_DIR": str(self.folder / "conf")}, events)
+
+    def _run(self, words: Sequence[str], environment: Mapping[str, str], events: Path) -> Submitted:
+        clean = clean_environment(self.python)
         done = subprocess.run(
-            [SPARK_HOME / "bin" / "spark-submit", "--master", self.url, *before, *here, *after],
-            env=clean_environment(self.python) | driver,
+            words,
+            env=clean | {"PATH": f"{SPARK_HOME / 'bin'}{os.pathsep}{clean['PATH']}"} | environment,
             cwd=self.folder / "driver",
             capture_output=True,
             text=True,
@@ -127,10 +156,22 @@ class Cluster:
         )
         return Submitted(done.returncode, done.stdout, done.stderr, self._count_tasks(events))
 
+    def _settings(self) -> tuple[Path, dict[str, str]]:
+        """Give a folder for what Spark notes of a submit, and the settings that differ here."""
+        events = self.folder / "events" / str(time.monotonic_ns())
+        events.mkdir(parents=True)
+        return events, SETTINGS | {"spark.master": self.url, "spark.eventLog.dir": events.as_uri()}
+
+    def _make_python_of_nodes(self) -> Path:
+        """Make a Python that has the dependencies, as bootstrap.sh does on each machine of a cluster."""
+        python = make_bare_python(self.folder / "nodes")
+        (packages,) = (self.folder / "nodes").glob("lib/python*/site-packages")
+        (packages / "dependencies.pth").write_text(str(self.folder / "driver" / "dependencies"))
+        return python
+
     def _ask(self, script: str, arguments: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
         """Give the words of the request before the script, those from it on, and the driver's environment in it."""
-        order = Order("fruits-run-test", "token", arguments, WORKERS, 60, ARCHITECTURE, RELEASE_LABELS[0])
-        release = example_release(fruits.__version__, ARCHITECTURE, on_cluster=False)
+        release, order = _order(arguments, on_cluster=False)
         asked = ask_serverless(STACK, release, order)["jobDriver"]["sparkSubmit"]
         there, here = release_uri(STACK.bucket, release.version), str(self.release)
         words = [word.replace(there, here) for word in asked["sparkSubmitParameters"].split(" ")]
@@ -151,6 +192,11 @@ class Cluster:
                 if event["Event"] == "SparkListenerTaskEnd" and event["Task End Reason"]["Reason"] == "Success":
                     counted[workers[event["Task Info"]["Executor ID"]]] += 1
         return counted
+
+
+def _order(arguments: Sequence[str], on_cluster: bool) -> tuple[Release, Order]:
+    release = example_release(fruits.__version__, ARCHITECTURE, on_cluster)
+    return release, Order("fruits-run-test", "token", arguments, WORKERS, 60, ARCHITECTURE, RELEASE_LABELS[0])
 
 
 @contextlib.contextmanager

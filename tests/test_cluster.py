@@ -153,6 +153,15 @@ def test_a_submit_ends_with_the_status_of_the_command(cluster, tmp_path):
     assert "fruits: k=" in wrong.out
 
 
+def test_the_step_of_a_cluster_is_submitted_in_its_own_words(cluster, here, tmp_path):
+    lake = str(tmp_path / "lake")
+    done = cluster.submit_step("bronze", "--images", str(here.images), "--lake", lake, "--json")
+    assert done.status == 0, done.out + done.err
+    told = json.loads(done.out.splitlines()[-1])
+    assert told["bronze"]["new"] == len(list(here.images.rglob("*.jpg")))
+    assert versions(lake) == {"bronze_images": 0}
+
+
 def test_a_notebook_is_submitted_as_the_command_is(cluster, here, tmp_path):
     lake = str(tmp_path / "lake")
     done = cluster.submit("notebooks/01_bronze_images.py", "--images", str(here.images), "--lake", lake)
