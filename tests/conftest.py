@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import browser as browser  # the fixture: one Chromium for all modules of tests
 from photos import jpeg
 
 from fruits import cli

@@ -1,13 +1,13 @@
 """MLflow's pages on a lake as people meet them: whoever opens them learns which k, and which model is in use."""
 
 import pytest
-from browser import browser, open_page
+from browser import open_page
 from mlflow_ui import NO_ASSISTANT, NOBODY, serve_lake
 from test_classify import fit, register
 
 from fruits.platform import tracking
 
-__all__ = ["browser", "fit"]
+__all__ = ["fit"]
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("no_store_of_the_machine")]
 WAIT = 60_000  # milliseconds at most, for a server on a busy machine
 
