@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import browser  # noqa: F401 - a fixture, and here one for all modules
+from browser import browser as browser  # the fixture: one Chromium for all modules of tests
 from photos import jpeg
 
 from fruits import cli
