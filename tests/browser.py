@@ -60,7 +60,7 @@ def open_page(browser: "Browser", url: str, known: str | None = None, **context:
         page.goto(url)
         yield page
     here = ("data:", "blob:", "file:", "about:", "http://127.0.0.1", "http://localhost")
-    assert errors == []
+    assert errors == [], errors
     assert [each for each in requests if not each.startswith(here)] == []
 
 

@@ -55,8 +55,8 @@ def take_mlflow(browser: "Browser", address: str) -> tuple[bytes, bytes]:
     with open_page(browser, "about:blank", known=NOBODY, viewport=SCREEN) as opened:
         opened.add_init_script(NO_ASSISTANT)
         opened.goto(f"{address}&compareRunsMode=CHART")
-        opened.locator(".barlayer .point path").nth(12).wait_for(state="attached", timeout=60_000)
-        opened.wait_for_timeout(2000)  # until all charts are drawn
+        opened.locator(".barlayer .point path").first.wait_for(state="attached", timeout=60_000)
+        opened.wait_for_timeout(3000)  # until all charts are drawn
         which_k = opened.screenshot()
         opened.goto(f"{address.partition('#')[0]}#/models/fruits_classifier?workflowType=machine_learning")
         opened.get_by_text("Version 1").wait_for(timeout=60_000)
