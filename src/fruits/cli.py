@@ -113,6 +113,14 @@ def _open(settings: Settings) -> Any:
     return spark
 
 
+def _open_to_look(settings: Settings) -> Any:
+    """Start Spark and, beside it, what will ask MLflow."""
+    from fruits.platform.tracking import import_early
+
+    import_early(settings)
+    return _open(settings)
+
+
 def _is_news(record: logging.LogRecord) -> bool:
     return "while sending command" not in record.getMessage()
 
@@ -122,7 +130,7 @@ def _status(arguments: argparse.Namespace) -> dict[str, Any]:
     from fruits.status import check_lake, describe_lake
 
     check_lake(settings.lake)
-    return describe_lake(_open(settings), settings)
+    return describe_lake(_open_to_look(settings), settings)
 
 
 def _forget(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -221,7 +229,7 @@ COMMANDS = {
         "a page to look at, about a lake",
         "photos, components, confusions and times in one HTML file that needs no network",
         "fruits report --lake ./lake --to report.html --language fr",
-        lambda arguments: write_report(arguments, _open),
+        lambda arguments: write_report(arguments, _open_to_look),
         show_report,
         ("lake", "experiment", "tracking"),
         add_report,
@@ -230,7 +238,7 @@ COMMANDS = {
         "slides about a lake, in French",
         "editable, with native charts and notes for the speaker; they quote files of the repository",
         "fruits deck --lake ./lake --to presentation.pptx --pdf",
-        lambda arguments: write_deck(arguments, _open),
+        lambda arguments: write_deck(arguments, _open_to_look),
         show_deck,
         ("lake", "experiment", "tracking"),
         add_deck,

@@ -13,7 +13,14 @@ from fruits.platform.progress import report
 from fruits.platform.tracking_classifier import find_champion, find_versions
 from fruits.platform.tracking_models import FitRecord, log_models
 from fruits.platform.tracking_pages import describe_comparison, mark, view_address
-from fruits.platform.tracking_store import Tracking, open_tracking, resolve_uri, start_opening, tolerate
+from fruits.platform.tracking_store import (
+    Tracking,
+    import_early,
+    open_tracking,
+    resolve_uri,
+    start_opening,
+    tolerate,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +33,7 @@ __all__ = [
     "Tracking",
     "champion_model",
     "find_run",
+    "import_early",
     "last_runs",
     "list_models",
     "log_comparison",

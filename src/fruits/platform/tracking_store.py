@@ -11,10 +11,11 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from fruits.errors import FruitsError, SettingError
@@ -129,6 +130,17 @@ def start_opening(settings: Settings, create: bool = True) -> Callable[[], Track
     opened = pool.submit(open_and_import)
     pool.shutdown(wait=False)
     return opened.result
+
+
+def import_early(settings: Settings) -> None:
+    """Import MLflow while Java starts, which leaves a core idle; for what will open a store anyway."""
+
+    def import_mlflow() -> None:
+        with suppress(Exception), quiet():  # open_tracking says what is wrong
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+    if resolve_uri(settings) is not None:
+        Thread(target=import_mlflow, daemon=True).start()
 
 
 def tolerate(what: str, empty: Callable[[], Any] = lambda: None) -> Callable[[Callable], Callable]:

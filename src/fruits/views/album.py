@@ -46,5 +46,5 @@ class Album:
             picture = Image.open(io.BytesIO(self._thumbnails[photo]))
             sheet.paste(picture, (column * self._side, row * self._side))
         file = io.BytesIO()
-        sheet.save(file, "WEBP", quality=QUALITY, method=3)
+        sheet.save(file, "WEBP", quality=QUALITY, method=2)
         return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
