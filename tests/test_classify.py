@@ -235,9 +235,10 @@ def register_at(lake, fit):
 
 
 def test_what_a_server_holds_is_downloaded_once(fit, tmp_path, monkeypatch, capsys):
-    """By the store's own links, since here only a server would give one: models:/ instead of the folder."""
+    """By the store's own link, since here only a server would give one; the process is at another store."""
     from fruits.platform import tracking_classifier
 
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", f"sqlite:///{tmp_path}/theirs.db")
     store = register(tmp_path / "lake", fit)
     version = store.client.get_model_version("fruits_classifier", "1")
     first = tracking_classifier._download(store.uri, store.registry_uri, version)

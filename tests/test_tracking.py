@@ -303,7 +303,7 @@ def test_a_run_and_a_store_of_somebody_else_stay_as_they_are(store, fit, tmp_pat
         assert mlflow.get_run(run.info.run_id).data.metrics == {}
         assert len(mlflow.search_runs(output_format="list")) == 1
     finally:
-        mlflow.set_tracking_uri("")
+        mlflow.set_tracking_uri(None)
 
 
 def test_a_failure_of_mlflow_is_one_line_and_no_error(store, fit, monkeypatch, capsys):

@@ -1,11 +1,8 @@
 """The registered classifier, brought to this machine: the champion, or the newest version where there is none."""
 
 import hashlib
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,24 +132,15 @@ def _download(uri: str, registry_uri: str, version: "ModelVersion") -> Path:
     folder = cache_folder() / "classifiers" / hashlib.sha256(known.encode()).hexdigest()[:16]
     if not folder.is_dir():
         report(f"classify: downloading {version.name} version {version.version}, once")
+        place = f"models:/{version.name}/{version.version}"
+        if not is_databricks(uri):
+            # Asked for models:/ MLflow looks in the store of the process, whatever store it is told.
+            place = connect(uri)[0].get_model_version_download_uri(version.name, version.version)
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=folder.parent))
         try:
-            with _process_wide(uri, registry_uri):
-                download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(part / "model"))
-            (part / "model").rename(folder)
+            asked = {"tracking_uri": uri, "registry_uri": registry_uri}
+            Path(download_artifacts(place, dst_path=str(part / "model"), **asked)).rename(folder)
         finally:
             shutil.rmtree(part)
     return folder
-
-
-@contextmanager
-def _process_wide(uri: str, registry_uri: str) -> Iterator[None]:
-    """Have MLflow take this store for its own: asked for models:/ it looks there, whatever store it is told."""
-    before = dict(os.environ)
-    os.environ.update(MLFLOW_TRACKING_URI=uri, MLFLOW_REGISTRY_URI=registry_uri)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
