@@ -95,11 +95,12 @@ def test_the_steps_import_in_less_than_two_seconds_beside_the_platforms_spark(in
 
 
 def test_a_module_looks_for_what_the_wheel_brings_only(installed, tmp_path):
-    """Every module imports there, once Spark is beside it."""
+    """Every module imports there, once Spark is beside it; but for the slides, whose command looks for python-pptx."""
     for name in ("pyspark", "py4j"):
         (tmp_path / name).symlink_to(Path(find_spec(name).origin).parent)
     source = ROOT / "src"
     modules = [".".join(file.relative_to(source).with_suffix("").parts) for file in source.rglob("*.py")]
+    modules = [name for name in modules if not name.startswith("fruits.views.deck")]
     code = f"import importlib\nfor name in {modules}: importlib.import_module(name)"
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     run(installed, "-c", code, env=environment, cwd="/")
