@@ -23,6 +23,9 @@ from fruits import cli
 
 REGION = "eu-west-3"
 
+# botocore parses its descriptions of a service once here, not for every client of every test: most of their time.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
 
 @pytest.fixture
 def aws_login(monkeypatch, tmp_path) -> None:
