@@ -23,7 +23,6 @@ from packaging.requirements import Requirement
 
 import fruits
 from fruits.platform import session
-from fruits.platform.aws import Stack
 from fruits.platform.delta import EMR_JARS
 from fruits.platform.emr_checks import example_release
 from fruits.platform.emr_release import STORED, pack_folder, write_code
@@ -39,6 +38,7 @@ from fruits.platform.emr_requests import (
     packed_dependencies,
     release_uri,
 )
+from fruits.platform.emr_start import example_stack
 
 SPARK_HOME = Path(pyspark.__file__).parent
 CLONE = Path(fruits.__file__).parents[2]
@@ -49,15 +49,7 @@ WORKERS = 2
 UNUSED = ("mlflow-skinny",)  # 80 MB, never loaded where nothing is recorded
 NOT_PACKED = ("tests", "include", "__pycache__")
 ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-STACK = Stack(
-    "fruits",
-    bucket="bucket",
-    application_id="00abc",
-    job_role_arn="arn:aws:iam::123456789012:role/job",
-    service_role="service",
-    instance_profile="node",
-    subnet_id="subnet-1",
-)
+STACK = example_stack("fruits")
 DRIVER = "spark.emr-serverless.driverEnv."  # what EMR Serverless puts into the environment of a driver
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 SMALL = {name: value for name, value in session.LAPTOP.items() if name.startswith(("spark.sql.", "spark.databricks."))}

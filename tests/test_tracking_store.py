@@ -172,3 +172,17 @@ assert "mlflow" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("tracking", "imported"), [("", True), ("none", False)])
+def test_mlflow_is_imported_beside_what_starts_where_a_store_will_be_opened(tracking, imported, tmp_path):
+    code = (
+        "import sys, threading\n"
+        "from fruits.platform.tracking_store import import_early\n"
+        "from fruits.settings import Settings\n"
+        "import_early(Settings(lake=sys.argv[1], tracking=sys.argv[2]))\n"
+        "[each.join() for each in threading.enumerate() if each.daemon]\n"
+        "print('mlflow.store.tracking.sqlalchemy_store' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path, tracking], capture_output=True, text=True)
+    assert (ended.stdout.strip(), ended.returncode) == (str(imported), 0), ended.stderr

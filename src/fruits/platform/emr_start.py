@@ -105,7 +105,15 @@ def plan(aws: "Aws", stack: Stack, wish: Wish) -> list[dict[str, Any]]:
 
 def plan_example(name: str, region: str, wish: Wish) -> list[dict[str, Any]]:
     """Give such a request without an account: its names, ids and checksums are made up."""
-    stack = Stack(
+    stack = example_stack(name)
+    wanted = write_arguments(wish.step, wish.given, stack.bucket)
+    release = example_release(wish.version, _architecture(stack, wish), wish.on_cluster)
+    return _show(stack, release, wish, wanted, region)
+
+
+def example_stack(name: str) -> Stack:
+    """Give a stack that is nowhere, with all that a request names."""
+    return Stack(
         name=name,
         bucket="example-bucket",
         application_id="00example",
@@ -115,9 +123,6 @@ def plan_example(name: str, region: str, wish: Wish) -> list[dict[str, Any]]:
         security_configuration="example-security",
         subnet_id="subnet-00000000000000000",
     )
-    wanted = write_arguments(wish.step, wish.given, stack.bucket)
-    release = example_release(wish.version, _architecture(stack, wish), wish.on_cluster)
-    return _show(stack, release, wish, wanted, region)
 
 
 def _show(stack: Stack, release: Release, wish: Wish, wanted: list[str], region: str) -> list[dict[str, Any]]:

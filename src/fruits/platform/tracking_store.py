@@ -134,12 +134,14 @@ def start_opening(settings: Settings, create: bool = True) -> Callable[[], Track
 
 def import_early(settings: Settings) -> None:
     """Import MLflow while Java starts, which leaves a core idle; for what will open a store anyway."""
+    uri = resolve_uri(settings)
 
     def import_mlflow() -> None:
-        with suppress(Exception), quiet():  # open_tracking says what is wrong
-            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+        with suppress(Exception), quiet():  # which imports MLflow; open_tracking says what is wrong
+            if uri.startswith("sqlite:"):
+                import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
-    if resolve_uri(settings) is not None:
+    if uri is not None:
         Thread(target=import_mlflow, daemon=True).start()
 
 
