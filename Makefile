@@ -58,21 +58,26 @@ notebook: java $(STAMP) ## the cloud notebook as run on real photos, for docs/: 
 # Tests that need a process, or programs, of their own have targets of their own.
 APART := s3 or browser or cluster or release
 
-# Two at once, for a test on Spark waits mostly on one thread; what the second says comes last.
+# At once, for a test on Spark waits mostly on one thread; what the others say comes after what the first says.
 define at_once
-	@export OPENBLAS_NUM_THREADS=1; log=$$(mktemp); status=0; { $(2); } > "$$log" 2>&1 & second=$$!; \
-	trap 'kill $$second 2> /dev/null' INT TERM; \
-	$(1) || status=1; wait $$second || status=1; cat "$$log"; rm -f "$$log"; exit $$status
+	@export OPENBLAS_NUM_THREADS=1; logs=$$(mktemp -d); status=0; trap 'kill $$(jobs -p) 2> /dev/null' INT TERM; \
+	{ $(2); } > "$$logs/2" 2>&1 & second=$$!; { $(or $(3),true); } > "$$logs/3" 2>&1 & third=$$!; \
+	{ $(1); } || status=1; wait $$second || status=1; wait $$third || status=1; \
+	cat "$$logs/2" "$$logs/3"; rm -rf "$$logs"; exit $$status
 endef
 
 test: java $(STAMP) lint ## every test, those on Spark twice: on classic Spark and on Spark Connect
-	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m 'spark and not ($(APART))'; spark=$$?; \
-	echo "without Spark (a to j):"; $(BIN)/pytest -m 'not (spark or $(APART))' tests/test_[a-j]*.py && [ $$spark = 0 ],\
-	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m 'spark and not ($(APART))'; spark=$$?; \
-	echo "without Spark (k to z):"; $(BIN)/pytest -m 'not (spark or $(APART))' tests/test_[k-z]*.py && [ $$spark = 0 ])
+	$(call at_once,echo "classic Spark:"; $(BIN)/pytest -m 'spark and not ($(APART))',\
+	echo "Spark Connect:"; SPARK_REMOTE='local[2]' $(BIN)/pytest -m 'spark and not ($(APART))',\
+	echo "without Spark:"; $(BIN)/pytest -m 'not (spark or $(APART))')
+
+QUICK := 'not (slow or spark or $(APART))'
+ALL_SLOW := '^pytestmark.*mark.slow'
 
 test-fast: java $(STAMP) ## the quick tests, and a sample of those that use Spark
-	$(call at_once,echo "without Spark:"; $(BIN)/pytest -m 'not (slow or spark or $(APART))',echo "a sample on Spark:"; $(BIN)/pytest -m sample)
+	$(call at_once,echo "without Spark (a to d):"; $(BIN)/pytest -m $(QUICK) $$(grep -L $(ALL_SLOW) tests/test_[a-d]*.py),\
+	echo "without Spark (e to z):"; $(BIN)/pytest -m $(QUICK) $$(grep -L $(ALL_SLOW) tests/test_[e-z]*.py),\
+	echo "a sample on Spark:"; $(BIN)/pytest -m sample $$(grep -l mark.sample tests/test_*.py))
 
 test-s3: java $(STAMP) ## the chain on S3 against a server of this machine; fetches 600 MB once
 	$(BIN)/pytest -m s3

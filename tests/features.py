@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
@@ -52,11 +53,18 @@ def as_rows(spark, table: pa.Table) -> DataFrame:
     return spark.createDataFrame([tuple(row.values()) for row in table.to_pylist()], SILVER.schema)
 
 
-def read_features(lake, condition: str = "error IS NULL", backbone: str = BACKBONE) -> tuple[list, np.ndarray]:
-    """Give paths and labels, in the order of paths, and their features as float64."""
-    rows = lake.read(SILVER).where(condition).where(f"backbone = '{backbone}'").orderBy("path")
-    paths, labels, features = zip(*rows.select("path", "label", "features").collect(), strict=True)
-    return list(zip(paths, labels, strict=True)), np.array(features, dtype=np.float64)
+def read_features(lake, backbone: str = BACKBONE) -> pd.DataFrame:
+    """Read all rows without an error, in the order of paths: path, split, label (NaN for none) and features."""
+    rows = lake.read(SILVER).where(f"error IS NULL AND backbone = '{backbone}'").collect()
+    columns = ["path", "split", "label", "features"]
+    frame = pd.DataFrame([[row[name] for name in columns] for row in rows], columns=columns)
+    return frame.sort_values("path", ignore_index=True)
+
+
+def matrix(rows: pd.DataFrame, split: str | None = None) -> np.ndarray:
+    """Give the features of rows, or of those of a split, as float64 (n, d)."""
+    chosen = rows if split is None else rows[rows["split"] == split]
+    return np.array(chosen["features"].tolist(), np.float64)
 
 
 def reference_pca(training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from conftest import TINY, photo_set, versions
-from features import make_features, read_features, reference_pca, settings_of, write_features
+from features import make_features, matrix, read_features, reference_pca, settings_of, write_features
 
 from fruits.accumulate import count_groups, refreshed_moments
 from fruits.backbones import compare_backbones, measure_speed
@@ -17,11 +17,10 @@ from fruits.vision.backbone import input_size_of
 
 def reference(lake, backbone: str, ks: list[int]) -> list[tuple[float, float]]:
     """For each k the share of variance, and how often the nearest centroid is right on Test, by numpy alone."""
-    photos, training = read_features(lake, "split = 'Training'", backbone)
-    others, test = read_features(lake, "split = 'Test'", backbone)
-    eigenvalues, components = reference_pca(training)
-    labels, truth = (np.array([label for _, label in each]) for each in (photos, others))
-    known, scores = (features @ components.T for features in (training, test))
+    rows = read_features(lake, backbone)
+    eigenvalues, components = reference_pca(matrix(rows, "Training"))
+    labels, truth = (rows.loc[rows["split"] == split, "label"].to_numpy() for split in ("Training", "Test"))
+    known, scores = (matrix(rows, split) @ components.T for split in ("Training", "Test"))
     names = np.unique(labels)
     centroids = np.array([known[labels == name].mean(axis=0) for name in names])
     found = []

@@ -157,6 +157,7 @@ def test_what_is_no_fruit_is_said_and_named_nothing(classify, lake, tmp_path):
     assert len(out.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_many_photos_take_the_memory_of_their_answers(classify, lake, photos, monkeypatch):
     """Two thousand names for a file of a megabyte: all bytes together would be 2 GB."""
     large = photos / "large.bmp"

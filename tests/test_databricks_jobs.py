@@ -83,6 +83,7 @@ def test_without_settings_the_jobs_own_are_used(workspace, run):
     assert out.startswith("run 700  success in 4.0 s  https://workspace/run/700\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -160,6 +161,7 @@ def test_states_of_newer_answers_are_read_too(workspace, run):
     assert (status, "user canceled" in out, "Why." in out) == (1, True, True)
 
 
+@pytest.mark.slow
 def test_a_lost_connection_is_waited_for(workspace, run, monkeypatch):
     monkeypatch.setattr("fruits.platform.databricks.PATIENCE", 1)
     workspace.run_states = GOOD[:]

@@ -24,6 +24,8 @@ from fruits.views.deck_look import plain
 from fruits.views.summaries import show_deck
 from fruits.views.words import NARROW, Words
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "presentation"
 WORDS = Words("fr", "deck_fr")

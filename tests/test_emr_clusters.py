@@ -11,6 +11,8 @@ from aws import type_emr as type_emr
 from emr_server import BUCKET, START, Fault, deploy, put
 from emr_server import emr as emr
 
+pytestmark = pytest.mark.slow
+
 GOOD = [
     "STARTING",
     "BOOTSTRAPPING",

@@ -24,6 +24,8 @@ from fruits.platform.aws import open_aws
 from fruits.platform.emr_checks import read_release
 from fruits.platform.emr_requests import needed_files
 
+pytestmark = pytest.mark.slow
+
 BUCKET, VERSION = "fruits-1", fruits.__version__
 FOLDER, PREFIX = Path("dist", "emr", VERSION), f"releases/{VERSION}/"
 TEMPLATE = {
@@ -294,7 +296,6 @@ def test_a_stack_of_the_other_architecture_is_named(bucket, publish):
     assert "stack 'fruits' runs on arm64; `fruits emr build --architecture arm64` and publish again" in err
 
 
-@pytest.mark.slow
 def test_what_build_makes_publish_takes_and_run_finds(orchard, bucket, type_emr):
     assert type_emr("build", "--weights", str(TINY))[0] == 0
     status, out, err = type_emr("publish")

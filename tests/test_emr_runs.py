@@ -16,6 +16,8 @@ from emr_server import emr as emr
 
 from fruits.platform import emr_follow
 
+pytestmark = pytest.mark.slow
+
 LOGS = f"logs/serverless/applications/{APPLICATION}/jobs/00run1/SPARK_DRIVER"
 USED = {"vCPUHour": 1.25, "memoryGBHour": 2.5, "storageGBHour": 0.0}
 

@@ -18,6 +18,8 @@ from fruits.platform import emr_active, emr_destroy, emr_follow, emr_stack
 from fruits.platform.aws import Aws, Stack, open_aws
 from fruits.platform.emr_requests import needed_files
 
+pytestmark = pytest.mark.slow
+
 BUCKET = f"fruits-123456789012-{REGION}"
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 

@@ -12,6 +12,8 @@ from fruits.cli_emr_setup import ARCHITECTURES, RELEASE_LABELS, WORKERS
 from fruits.platform.aws import EU_REGIONS, Stack
 from fruits.platform.emr_stack import DEFAULTS
 
+pytestmark = pytest.mark.slow
+
 FILE = Path(__file__).parents[1] / "resources" / "emr" / "fruits.yaml"
 TEMPLATE = cfn_yaml.load(str(FILE))
 RESOURCES = TEMPLATE["Resources"]

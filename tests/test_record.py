@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from features import BACKBONE, make_features, read_features, write_features
+from features import BACKBONE, make_features, matrix, read_features, write_features
 
 from fruits import record
 from fruits.accumulate import count_groups
@@ -26,8 +26,10 @@ def test_a_fit_is_calibrated_on_its_labelled_test_photos(lake, tmp_path, monkeyp
     write_features(lake, *tables, *unused)
     fit = fit_features(lake, BACKBONE, count_groups(lake)[BACKBONE])
     discriminant = fit_discriminant(fit.labelled("Training"), fit.pca, 3)
-    photos, features = read_features(lake, "error IS NULL AND split = 'Test' AND label IS NOT NULL")
-    expected = calibrate(features, [label for _, label in photos], fit.pca, discriminant, 3)
+    photos = read_features(lake)
+    photos = photos[(photos["split"] == "Test") & photos["label"].notna()]
+    features = matrix(photos)
+    expected = calibrate(features, photos["label"].tolist(), fit.pca, discriminant, 3)
     found = record.calibrate_fit(lake, BACKBONE, fit, discriminant, 3)
     assert vars(found) == pytest.approx(vars(expected), rel=1e-9, nan_ok=True)
     assert (found.photos, 0 < found.accuracy <= 40 / 45) == (45, True)

@@ -23,6 +23,8 @@ from fruits.platform import upload as upload_module
 from fruits.platform.s3_upload import Listing, split_destination
 from fruits.platform.upload import walk_folder
 
+pytestmark = pytest.mark.slow
+
 OWNER = "123456789012"  # moto's account
 TEMPLATE = {
     "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "fruits-1"}}},
@@ -300,7 +302,6 @@ def test_an_empty_folder_and_a_missing_one_are_said_before_any_call(account, upl
     assert (status, "no photo under" in err, account) == (1, True, [])
 
 
-@pytest.mark.slow
 def test_killed_and_started_again_it_sends_only_what_is_missing(aws_login, photos, tmp_path, monkeypatch):
     server = ThreadedMotoServer(port=0)
     server.start()

@@ -155,6 +155,7 @@ def test_models_have_signature_example_and_exact_requirements(recorded):
     assert {path.suffix for path in folder.joinpath("code").rglob("*") if path.is_file()} == {".py", ".csv"}
 
 
+@pytest.mark.slow
 def test_classifier_names_photos_without_spark_tensorflow_or_this_repository(recorded, fit, measure, tmp_path):
     opened, _ = recorded
     good = {name: jpeg(colour, seed=99) for name, colour in COLOURS.items()} | {"between": jpeg(BETWEEN)}

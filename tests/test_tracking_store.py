@@ -174,6 +174,7 @@ assert "mlflow" not in sys.modules
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tracking", "imported"), [("", True), ("none", False)])
 def test_mlflow_is_imported_beside_what_starts_where_a_store_will_be_opened(tracking, imported, tmp_path):
     code = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from fruits.platform.progress import report
@@ -66,13 +66,13 @@ def count_groups(lake: Lake) -> dict[str, list[Group]]:
         lake.read(SILVER)
         .groupBy("backbone", "split", F.col("label").isNotNull().alias("labelled"))
         .agg(F.count_if(counted).alias("photos"), F.bit_xor(F.when(counted, F.xxhash64("path", state()))))
-        .orderBy("backbone", "split", "labelled")
         .collect()
     )
-    groups: dict[str, list[Group]] = {}
+    groups: dict[str, list[Group]] = {row["backbone"]: [] for row in sorted(rows, key=lambda row: row["backbone"])}
     for backbone, *group in rows:
-        groups.setdefault(backbone, []).extend([Group(*group)] if group[2] else [])
-    return groups
+        if group[2]:
+            groups[backbone].append(Group(*group))
+    return {backbone: sorted(of, key=_key) for backbone, of in groups.items()}
 
 
 @contextmanager
@@ -86,15 +86,11 @@ def refreshed_moments(lake: Lake, backbone: str, groups: list[Group]) -> Iterato
     Delta's change feed; where the feed cannot tell any more (vacuumed, table made anew), all features are read once.
     """
     version = lake.version(SILVER)
-    kept, before = _find_kept(lake, backbone)
-    if groups == [group for group, _ in before]:
-        yield _load(kept, groups)
+    kept, since = _find_kept(lake, backbone)
+    if _cover(kept, groups):
+        yield kept
         return
-    moments = None
-    if before:
-        since = min(covered for _, covered in before)
-        old = _load(kept, [group for group, _ in before])
-        moments = _follow_changes(lake, backbone, old, groups, since, version)
+    moments = _follow_changes(lake, backbone, kept, groups, since, version) if kept else None
     if moments is None:
         moments = _measure_all(lake, backbone, groups, version)
     groups = [replace(group, moments=moments[_key(group)]) for group in groups]
@@ -109,20 +105,23 @@ def known_moments(lake: Lake, backbone: str, groups: list[Group]) -> list[Group]
 
     Nothing is written. `groups` is what count_groups says of the backbone now.
     """
-    kept, before = _find_kept(lake, backbone)
-    if groups == [group for group, _ in before]:
-        return _load(kept, groups)
+    kept, _ = _find_kept(lake, backbone)
+    if _cover(kept, groups):
+        return kept
     moments = _measure_all(lake, backbone, groups, lake.version(SILVER))
     return [replace(group, moments=moments[_key(group)]) for group in groups]
 
 
-def _find_kept(lake: Lake, backbone: str) -> tuple[DataFrame, list[tuple[Group, int]]]:
-    """Give the rows of gold_moments of a backbone, and which photos each covers at which version of silver_features."""
-    kept = lake.read(MOMENTS).where(F.col("backbone") == backbone)
-    rows = kept.drop("state").orderBy("split", "labelled").collect()
-    return kept, [
-        (Group(row["split"], row["labelled"], row["photos"], row["fingerprint"]), row["silver_version"]) for row in rows
-    ]
+def _find_kept(lake: Lake, backbone: str) -> tuple[list[Group], int]:
+    """Give the groups that gold_moments holds of a backbone, and the version of silver_features that they cover."""
+    rows = lake.read(MOMENTS).where(F.col("backbone") == backbone).collect()
+    counted = ("split", "labelled", "photos", "fingerprint")
+    kept = [Group(*(row[name] for name in counted), unpack_moments(bytes(row["state"]))) for row in rows]
+    return sorted(kept, key=_key), min((row["silver_version"] for row in rows), default=0)
+
+
+def _cover(kept: list[Group], groups: list[Group]) -> bool:
+    return [replace(group, moments=None) for group in kept] == groups
 
 
 def _measure_all(lake: Lake, backbone: str, groups: list[Group], version: int) -> dict[tuple[str, bool], Moments]:
@@ -220,11 +219,6 @@ def _key(group: Group) -> tuple[str, bool]:
     return group.split, group.labelled
 
 
-def _load(kept: DataFrame, groups: list[Group]) -> list[Group]:
-    states = {(row["split"], row["labelled"]): bytes(row["state"]) for row in kept.collect()}
-    return [replace(group, moments=unpack_moments(states[_key(group)])) for group in groups]
-
-
 def _save(lake: Lake, backbone: str, groups: list[Group], version: int) -> None:
     rows = [
         (backbone, group.split, group.labelled, group.photos, group.fingerprint, version, pack_moments(group.moments))
@@ -241,9 +235,10 @@ def _follow_changes(
     try:
         changes = with_features(lake.read_changes(SILVER, since, until).where(F.col("backbone") == backbone))
         changes = changes.withColumn("gone", F.col("_change_type").isin("delete", "update_preimage"))
-        if not _lead_to(changes, old, groups):
+        counted = _count_changes(changes)
+        if not _lead_to(counted, old, groups):
             raise ValueError("it is that of another table")
-        changed = collect_moments(changes)
+        changed = collect_moments(changes, sum(row["photos"] for row in counted))
         for gone in (False, True):  # first add, so that nothing is subtracted that is not there yet
             for (split, labelled, left), moments in changed.items():
                 if left != gone:
@@ -260,13 +255,17 @@ def _follow_changes(
     return states
 
 
-def _lead_to(changes: DataFrame, old: list[Group], groups: list[Group]) -> bool:
-    """Whether the changes lead from the photos kept to those there are now; reads no features."""
-    photos, mark = F.sum(F.when(F.col("gone"), -1).otherwise(1)), F.bit_xor(F.xxhash64("path", state()))
-    rows = changes.groupBy("split", F.col("label").isNotNull()).agg(photos, mark).collect()
+def _count_changes(changes: DataFrame) -> list[Row]:
+    """Count the rows that came and those that went, with a hash of which they are; reads no features."""
+    groups = changes.groupBy("split", F.col("label").isNotNull().alias("labelled"), "gone")
+    return groups.agg(F.count("*").alias("photos"), F.bit_xor(F.xxhash64("path", state())).alias("mark")).collect()
+
+
+def _lead_to(counted: list[Row], old: list[Group], groups: list[Group]) -> bool:
+    """Whether the changes lead from the photos kept to those there are now."""
     reached = {_key(group): (group.photos, group.fingerprint) for group in old}
-    for split, labelled, count, fingerprint in rows:
+    for split, labelled, gone, photos, mark in counted:
         before = reached.get((split, labelled), (0, 0))
-        reached[split, labelled] = before[0] + count, before[1] ^ fingerprint
+        reached[split, labelled] = before[0] + (-photos if gone else photos), before[1] ^ mark
     now = {_key(group): (group.photos, group.fingerprint) for group in groups}
     return {key: reach for key, reach in reached.items() if reach != (0, 0)} == now

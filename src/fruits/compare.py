@@ -201,7 +201,7 @@ def _record_rows(store: tracking.Tracking, run_id: str, rows: Sequence[dict[str,
 def kept_rows(lake: Lake, model: str, mark: int) -> tuple[list[dict[str, Any]], str | None]:
     """Give the comparison kept of this model, if it covers these photos, and the MLflow run it is recorded under."""
     kept = lake.read(COMPARISON).where((F.col("model") == model) & (F.col("fingerprint") == mark))
-    rows = [row.asDict() for row in kept.orderBy("k").collect()]
+    rows = sorted((row.asDict() for row in kept.collect()), key=lambda row: row["k"])
     measured = [{name: row[name] for name in row if name not in ("model", "fingerprint", "run_id")} for row in rows]
     return measured, rows[0]["run_id"] if rows else None
 

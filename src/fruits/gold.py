@@ -93,11 +93,10 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     projected = 0
     if model not in kept or not is_projected(lake, model, groups):
         fit = fit or fit_features(lake, backbone, groups)
-        is_first = not lake.exists(PCA)
-        projected = _project_missing(lake, backbone, fit, k, model)
-        older = [] if is_first else _older_models(lake, opened and opened(), settings, model)
-        if older:
-            lake.delete(PCA, f"model IN ({', '.join(map(quote, older))})")
+        models = [row["model"] for row in lake.read(PCA).select("model").distinct().collect()]
+        others = [each for each in models if each != model]
+        older = _choose_older(others, opened and opened(), settings) if others else []
+        projected = _project_missing(lake, backbone, fit, k, model, models, older)
     store = opened and opened()
     if store is not None:
         fit = fit or fit_features(lake, backbone, groups)
@@ -105,7 +104,7 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
             lake, store, settings, backbone, fit, k, scores_of(lake, model)
         )
     if model not in kept or run_id != kept[model]["run_id"]:
-        _save_spectrum(lake, fit.pca, model, run_id)
+        _save_spectrum(lake, fit.pca, model, run_id, again=model in kept)
     return {
         "model": model,
         "backbone": backbone,
@@ -205,18 +204,34 @@ def _projector(pca: Pca, k: int, model: str) -> Callable[[Iterable[pa.RecordBatc
     return project_batches
 
 
-def _project_missing(lake: Lake, backbone: str, fit: Fit, k: int, model: str) -> int:
-    """Bring gold_pca of one model up to date with silver_features. Returns the number of new rows."""
+def _project_missing(
+    lake: Lake, backbone: str, fit: Fit, k: int, model: str, models: list[str], older: list[str]
+) -> int:
+    """Bring gold_pca, which holds rows of `models`, up to date with silver_features for one model.
+
+    The rows of `older` leave: in the commit that brings those of a new model.
+
+    Returns:
+        The number of new rows.
+    """
     features = with_features(features_of(lake, backbone))
     new = sum(group.photos for group in fit.groups)
-    if lake.exists(PCA):
+    if not set(models) <= set(older):
         _prune(lake)
+    replaced = _is_of([*older, model]) if older else None
+    if model in models:
         features = features.join(scores_of(lake, model).select("path"), "path", "leftanti")
-        new = features.count()
+        new, replaced = features.count(), None
+        if older:
+            lake.delete(PCA, _is_of(older))
     if new:
-        lake.append(project_photos(features.select(FEATURES), fit.pca, k, model), PCA)
+        lake.append(project_photos(features.select(FEATURES), fit.pca, k, model), PCA, replaced)
     report(f"gold: {new} photos projected on {k} components")
     return new
+
+
+def _is_of(models: list[str]) -> str:
+    return f"model IN ({', '.join(map(quote, models))})"
 
 
 def _prune(lake: Lake) -> None:
@@ -230,13 +245,12 @@ def _prune(lake: Lake) -> None:
         lake.merge(stale.select("path", "model"), PCA, ["path", "model"], delete=True)
 
 
-def _older_models(lake: Lake, store: tracking.Tracking | None, settings: Settings, model: str) -> list[str]:
-    """Name the models whose rows leave gold_pca: all but this one and the champion; none if MLflow cannot be asked."""
-    older = [row["model"] for row in lake.read(PCA).select("model").distinct().collect() if row["model"] != model]
-    if not older or tracking.resolve_uri(settings) is None:
-        return older
+def _choose_older(others: list[str], store: tracking.Tracking | None, settings: Settings) -> list[str]:
+    """Choose whose rows leave gold_pca: all but the champion's; none if MLflow cannot be asked."""
+    if tracking.resolve_uri(settings) is None:
+        return others
     champion = tracking.champion_model(store or tracking.open_tracking(settings))
-    return [] if champion == tracking.UNKNOWN else [each for each in older if each != champion]
+    return [] if champion == tracking.UNKNOWN else [each for each in others if each != champion]
 
 
 def kept_spectrum(lake: Lake, name: str) -> dict[str, dict[str, Any]]:
@@ -244,21 +258,20 @@ def kept_spectrum(lake: Lake, name: str) -> dict[str, dict[str, Any]]:
     rows = (
         lake.read(SPECTRUM)
         .where(F.col("model").startswith(f"{name}-k"))
-        .orderBy("model", "component")
-        .select("model", "cumulative_explained_variance_ratio", "run_id")
+        .select("model", "component", "cumulative_explained_variance_ratio", "run_id")
         .collect()
     )
     kept: dict[str, dict[str, Any]] = {}
-    for model, cumulative, run_id in rows:
+    for model, _, cumulative, run_id in sorted(rows):  # here: Spark would sort a thousand rows in two more jobs
         kept.setdefault(model, {"cumulative": [], "run_id": run_id})["cumulative"].append(cumulative)
     return kept
 
 
-def _save_spectrum(lake: Lake, pca: Pca, model: str, run_id: str | None) -> None:
+def _save_spectrum(lake: Lake, pca: Pca, model: str, run_id: str | None, again: bool) -> None:
     shares = pca.explained_variance_ratio, pca.cumulative_explained_variance_ratio
     columns = zip(pca.eigenvalues.tolist(), *(share.tolist() for share in shares), strict=True)
     rows = [(model, component, *values, run_id) for component, values in enumerate(columns, start=1)]
-    lake.append(lake.spark.createDataFrame(rows, SPECTRUM.schema), SPECTRUM, f"model = {quote(model)}")
+    lake.append(lake.spark.createDataFrame(rows, SPECTRUM.schema), SPECTRUM, _is_of([model]) if again else None)
 
 
 def fingerprint_of(groups: list[Group]) -> tuple[int, int]:
