@@ -30,10 +30,11 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the shared session: `-m spark` is what a second engine has to run again."""
+    """Mark what uses the shared session, which a second engine has to run again, and what uses an account of AWS."""
     for item in items:
-        if "spark" in getattr(item, "fixturenames", ()):
-            item.add_marker("spark")
+        for fixture, marker in (("spark", "spark"), ("account", "slow")):
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
 
 
 @pytest.fixture(scope="session", autouse=True)

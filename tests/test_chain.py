@@ -10,9 +10,10 @@ from conftest import photo_set, versions
 
 from fruits import cli
 
-pytestmark = [pytest.mark.sample, pytest.mark.old]
+pytestmark = pytest.mark.old
 
 
+@pytest.mark.sample
 def test_every_photo_comes_out_as_scores(first_run):
     _, told = first_run
     assert list(told) == ["lake", "bronze", "silver", "gold", "compare"]
@@ -22,6 +23,7 @@ def test_every_photo_comes_out_as_scores(first_run):
     assert told["compare"]["recommended_k"] in (2, 3, 4)
 
 
+@pytest.mark.sample
 def test_a_second_run_with_nothing_new_writes_no_table_version_and_says_so(first_run, capsys):
     here, told = first_run
     before = versions(here.lake)

@@ -25,6 +25,8 @@ from fruits.views.notebook_emr import FILES, Place, compose
 from fruits.views.notebook_texts import TEXTS
 from fruits.views.notebooks import execute
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "notebooks"
 COPIES = sorted((Path(__file__).parents[1] / "docs").glob("*.ipynb"))
 # What Livy 0.9 takes in POST /sessions.
@@ -211,7 +213,6 @@ def test_without_nbformat_the_command_says_what_to_install(tmp_path, monkeypatch
     assert (status, err) == (1, "fruits: nbformat is not installed here; pip install 'fruits[lab]'\n")
 
 
-@pytest.mark.slow
 def test_it_runs_in_a_kernel_and_does_nothing_the_second_time(place, monkeypatch):
     """Twice in one kernel: all cells, then all again; and in the same one, the notebook to explore the lake."""
     for name in [name for name in os.environ if name.startswith("SPARK_")]:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from conftest import versions
 from features import make_features, matrix, read_features, reference_pca, settings_of, write_features
-from sklearn.neighbors import NearestCentroid
 
 from fruits import compare, gold
 from fruits.accumulate import count_groups
@@ -36,6 +35,8 @@ def discriminate(training, labels, variances, others, k):
 
 
 def test_every_k_scores_what_a_direct_computation_gives(lake, monkeypatch):
+    from sklearn.neighbors import NearestCentroid
+
     d = 30
     write_features(
         lake,

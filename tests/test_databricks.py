@@ -35,6 +35,7 @@ def write_profiles(tmp_path: Path, host: str, token: str = TOKEN) -> None:
 # Logging in
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_login")
 def test_without_any_login_it_says_how_to_get_one(type_in):
     status, out, err = type_in("runs")
@@ -44,6 +45,7 @@ def test_without_any_login_it_says_how_to_get_one(type_in):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_login", "soon")
 def test_a_host_without_a_login_is_no_login(type_in, monkeypatch):
     monkeypatch.setenv("DATABRICKS_HOST", "http://127.0.0.1:9")
@@ -60,6 +62,7 @@ def test_a_profile_logs_in(workspace, type_in, monkeypatch, tmp_path):
     assert err.startswith("fruits: profile='heer' is not among the Databricks profiles of this user (here, there); ")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_login")
 def test_two_logins_at_once_are_said(type_in, monkeypatch):
     monkeypatch.setenv("DATABRICKS_HOST", "http://127.0.0.1:9")
@@ -71,6 +74,7 @@ def test_two_logins_at_once_are_said(type_in, monkeypatch):
     assert (status, err.startswith("fruits: more than one Databricks login is set")) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_login", "soon")
 @pytest.mark.parametrize("host", ["http://127.0.0.1:9", "https://nowhere.invalid", "no host"])
 def test_a_wrong_host_is_said_soon(type_in, monkeypatch, host):
@@ -115,6 +119,7 @@ def test_an_error_of_the_server_is_one_line(workspace, type_in):
     assert (status, err) == (1, f"fruits: {workspace.host} answered with an error: boom at Some.java\n")
 
 
+@pytest.mark.slow
 def test_a_workspace_that_goes_away_is_one_line(workspace, type_in, monkeypatch):
     monkeypatch.setattr(databricks, "PATIENCE", 1)
     workspace.faults.append(Fault("GET", "jobs/list", drop="early", times=99))

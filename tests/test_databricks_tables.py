@@ -86,6 +86,7 @@ def test_links_are_fetched_without_the_login_and_with_their_own_headers(gold, do
     assert {headers.get("X-Key") for headers in gold.link_headers} == {"k"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [Fault("GET", "/link/1", status=403), Fault("GET", "/link/1", drop="early"), Fault("GET", "/chunks/1", status=429)],

@@ -120,6 +120,7 @@ def test_two_machines_do_not_take_each_others_photos_for_their_own(workspace, up
     assert arrived(workspace) == in_volume({"A/1.jpg": b"ours"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -198,6 +199,7 @@ def test_a_record_that_cannot_be_written_fails_nothing(workspace, upload, photos
     assert len(workspace.record()) == 3
 
 
+@pytest.mark.slow
 def test_the_record_is_also_written_on_the_way(workspace, upload, photos, monkeypatch):
     monkeypatch.setattr(databricks_upload, "SAVE_EVERY", 20)
     monkeypatch.setattr(upload_module, "PAUSE", 0.05)

@@ -101,7 +101,6 @@ def test_a_first_write_killed_before_its_commit_leaves_no_table(spark, tmp_path)
 
 
 @pytest.mark.old
-@pytest.mark.sample
 def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each(lake):
     put(lake, ("apple", 1), ("fig", 2))
     assert (lake.exists(FRUIT), lake.version(FRUIT)) == (True, 0)

@@ -28,7 +28,7 @@ ROWS = [
     for k in (2, 4, 8)
 ]
 
-pytestmark = pytest.mark.usefixtures("no_store_of_the_machine")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_store_of_the_machine")]
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,6 @@ def test_models_have_signature_example_and_exact_requirements(recorded):
     assert {path.suffix for path in folder.joinpath("code").rglob("*") if path.is_file()} == {".py", ".csv"}
 
 
-@pytest.mark.slow
 def test_classifier_names_photos_without_spark_tensorflow_or_this_repository(recorded, fit, measure, tmp_path):
     opened, _ = recorded
     good = {name: jpeg(colour, seed=99) for name, colour in COLOURS.items()} | {"between": jpeg(BETWEEN)}

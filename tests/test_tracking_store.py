@@ -57,6 +57,7 @@ def test_a_path_mlflow_misreads_is_told_with_a_way_out(tmp_path, name, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_without_what_a_fit_is_recorded_with_it_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(tracking_store.RECORDERS, "sklearn_of_nobody", "scikit-learn")
     assert tracking.open_tracking(Settings(lake=str(tmp_path))) is None
@@ -64,6 +65,7 @@ def test_without_what_a_fit_is_recorded_with_it_says_what_to_install(tmp_path, c
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_store_stopped_while_it_is_made_is_made_by_the_next_run(tmp_path):
     """Half of it would be worse than nothing: MLflow never opens a store whose migrations were cut short."""
 
