@@ -101,7 +101,9 @@ def test_a_first_write_killed_before_its_commit_leaves_no_table(spark, tmp_path)
 
 
 @pytest.mark.old
-def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each(lake):
+def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each_that_can_be_read_again(lake):
+    assert lake.history(FRUIT, 5) == []
+    before = datetime.now(UTC) - timedelta(seconds=1)
     put(lake, ("apple", 1), ("fig", 2))
     assert (lake.exists(FRUIT), lake.version(FRUIT)) == (True, 0)
     put(lake, ("lime", 3))
@@ -119,6 +121,22 @@ def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each(lake):
     assert content(lake.read(FRUIT)) == [("kiwi", 4), ("lime", 3)]
     assert lake.version(FRUIT) == 5
 
+    assert content(lake.read(FRUIT, version=1)) == [("apple", 1), ("fig", 2), ("lime", 3)]
+    changes = lake.read_changes(FRUIT, after=2, until=4).select("_change_type", "name", "weight").collect()
+    assert sorted(map(tuple, changes), key=str) == [
+        ("delete", "apple", 10),
+        ("delete", "apple", 11),
+        ("insert", "kiwi", 4),
+        ("insert", None, 5),
+        ("update_postimage", "fig", 20),
+        ("update_preimage", "fig", 2),
+    ]
+    commits = lake.history(FRUIT, 9)
+    assert [each["version"] for each in commits] == [5, 4, 3, 2, 1, 0]
+    assert [each["rows"] for each in commits[-2:]] == [1, 2]
+    assert before < commits[-1]["when"] <= commits[0]["when"] <= datetime.now(UTC) + timedelta(seconds=1)
+    assert [each["version"] for each in lake.history(FRUIT, 1)] == [5]
+
 
 def content_of_nullable(lake):
     return [tuple(row) for row in lake.read(FRUIT).collect()]
@@ -135,32 +153,6 @@ def test_removing_what_is_not_there_writes_no_version(lake):
     lake.delete(FRUIT, "name = 'fig'")
     lake.merge(lake.spark.createDataFrame([("fig",)], "name string"), FRUIT, ["name"], delete=True)
     assert lake.version(FRUIT) == 0
-
-
-@pytest.mark.old
-def test_an_older_version_and_the_changes_since_can_be_read(lake):
-    put(lake, ("apple", 1), ("fig", 2))
-    put(lake, ("lime", 3))
-    lake.merge(lake.spark.createDataFrame([("fig", 20)], FRUIT.schema), FRUIT, ["name"])
-    lake.delete(FRUIT, "name = 'apple'")
-    assert content(lake.read(FRUIT, version=1)) == [("apple", 1), ("fig", 2), ("lime", 3)]
-    changes = lake.read_changes(FRUIT, after=1, until=3).select("_change_type", "name", "weight").collect()
-    assert sorted(map(tuple, changes)) == [
-        ("delete", "apple", 1),
-        ("update_postimage", "fig", 20),
-        ("update_preimage", "fig", 2),
-    ]
-
-
-def test_the_history_of_a_table_says_when_how_many_rows_were_written_newest_first(lake):
-    assert lake.history(FRUIT, 5) == []
-    before = datetime.now(UTC) - timedelta(seconds=1)
-    put(lake, ("apple", 1), ("fig", 2))
-    put(lake, ("lime", 3))
-    newest, oldest = lake.history(FRUIT, 5)
-    assert [(each["version"], each["rows"]) for each in (newest, oldest)] == [(1, 1), (0, 2)]
-    assert before < oldest["when"] <= newest["when"] <= datetime.now(UTC) + timedelta(seconds=1)
-    assert [each["version"] for each in lake.history(FRUIT, 1)] == [1]
 
 
 @pytest.mark.old
