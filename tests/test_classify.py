@@ -24,7 +24,7 @@ from fruits.stats.pca import fit_pca
 COLOURS = {"Cherry 1": (200, 30, 40), "Lemon": (240, 220, 60), "Grape Blue": (60, 40, 120), "Stone": (120, 120, 120)}
 K = 6
 
-pytestmark = pytest.mark.usefixtures("no_store_of_the_machine")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_store_of_the_machine")]
 
 
 def measure(seeds):
@@ -157,7 +157,6 @@ def test_what_is_no_fruit_is_said_and_named_nothing(classify, lake, tmp_path):
     assert len(out.splitlines()) == 2
 
 
-@pytest.mark.slow
 def test_many_photos_take_the_memory_of_their_answers(classify, lake, photos, monkeypatch):
     """Two thousand names for a file of a megabyte: all bytes together would be 2 GB."""
     large = photos / "large.bmp"

@@ -179,6 +179,7 @@ def test_every_function_that_runs_in_workers_lives_in_a_file_watched_above():
     assert users <= set(WORKER_FILES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "without"),
     [
