@@ -5,40 +5,25 @@ auto-termination. This stands behind the real botocore, at the place of the netw
 against botocore's own shapes, and a fault is an HTTP status or a lost connection, which botocore tries again.
 """
 
-import gzip
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
-import boto3
 import botocore.endpoint
 import pytest
-from aws import model_of, put_checked
+from aws import model_of
 from botocore.exceptions import ConnectionClosedError
 from botocore.validate import ParamValidator
+from emr_account import APPLICATION, deploy, publish, put
 from moto.core.botocore_stubber import BotocoreStubber
 
-import fruits
 from fruits.platform import emr_clusters, emr_follow
-from fruits.platform.emr_requests import needed_files
 
-BUCKET, APPLICATION = "fruits-1", "00abc"
-OUTPUTS = {
-    "Bucket": BUCKET,
-    "ApplicationId": APPLICATION,
-    "JobRoleArn": "arn:aws:iam::123456789012:role/fruits-job",
-    "ServiceRole": "arn:aws:iam::123456789012:role/fruits-service",
-    "InstanceProfile": "fruits-node",
-    "SecurityConfiguration": "fruits-security",
-    "SubnetId": "subnet-0123456789abcdef0",
-    "Architecture": "X86_64",
-    "ReleaseLabel": "emr-spark-8.1.0",
-}
-RELEASE = f"releases/{fruits.__version__}"
 OVER = {"SUCCESS", "FAILED", "CANCELLED", "TERMINATED", "TERMINATED_WITH_ERRORS"}
+USED = {"vCPUHour": 1.25, "memoryGBHour": 2.5, "storageGBHour": 0.0}  # as an answer about a run may say
 START = 1_700_000_000  # before anything the tests put into S3
 
 
@@ -250,10 +235,21 @@ class Emr:
             run.setdefault("ended", self.now)
 
 
+def press_at(look: int) -> Callable[[int], None]:
+    """Give what presses Ctrl-C at one of the looks at a run."""
+
+    def on_look(looks: int) -> None:
+        if looks == look:
+            raise KeyboardInterrupt
+
+    return on_look
+
+
 @pytest.fixture
 def emr(account, monkeypatch) -> Iterator[Emr]:
-    """The stack, a release and photos in an account, and the two services."""
+    """The stack, a release and photos in an account, the two services, and nobody at the terminal."""
     server = Emr()
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     process = BotocoreStubber.process_request
     monkeypatch.setattr(
         BotocoreStubber,
@@ -280,35 +276,6 @@ class _Clock:
     def __init__(self, server: Emr) -> None:
         self.sleep = server.sleep
         self.time = self.monotonic = lambda: server.now
-
-
-def deploy(name: str = "fruits", **outputs: str) -> None:
-    """Make the stack, with other outputs where they are given."""
-    shown = {key: {"Value": value} for key, value in (OUTPUTS | outputs).items() if value}
-    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": OUTPUTS["Bucket"] if name == "fruits" else name}}
-    template = {"Resources": {"Bucket": bucket}, "Outputs": shown}
-    boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
-
-
-def publish(*left_out: str) -> None:
-    """Put a release into the bucket, without some of its files."""
-    names = {*needed_files(fruits.__version__, "x86_64", True), *needed_files(fruits.__version__, "x86_64", False)}
-    files = {name: {"size": len(name), "sha256": sha256(name.encode()).hexdigest()} for name in sorted(names)}
-    for name in names - {*left_out}:
-        put_checked(BUCKET, f"{RELEASE}/{name}", name.encode())
-    if "release.json" not in left_out:
-        put(f"{RELEASE}/release.json", json.dumps({"version": fruits.__version__, "files": files}).encode())
-
-
-def put(key: str, content: bytes | str) -> None:
-    """Put an object into the bucket; text as EMR writes its logs, compressed."""
-    body = gzip.compress(content.encode()) if isinstance(content, str) else content
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
-
-
-def remove(prefix: str) -> None:
-    """Take away what is under a prefix."""
-    boto3.resource("s3").Bucket(BUCKET).objects.filter(Prefix=prefix).delete()
 
 
 def _serve(server: Emr, request: Any) -> tuple[int, dict, bytes]:

@@ -1,6 +1,5 @@
 """`fruits emr run --cluster`: a cluster that does one step and ends itself, whatever goes wrong with it."""
 
-import io
 import json
 import re
 
@@ -8,7 +7,8 @@ import pytest
 from aws import account as account
 from aws import aws_login as aws_login
 from aws import type_emr as type_emr
-from emr_server import BUCKET, START, Fault, deploy, put
+from emr_account import BUCKET, deploy, put
+from emr_server import START, Fault
 from emr_server import emr as emr
 
 pytestmark = pytest.mark.slow
@@ -21,11 +21,6 @@ GOOD = [
     ("TERMINATED", "COMPLETED"),
 ]
 LOGS = f"s3://{BUCKET}/logs/emr/j-1/"
-
-
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO())
 
 
 def failed(code: str, message: str, **more) -> dict:

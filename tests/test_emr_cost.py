@@ -12,7 +12,7 @@ from aws import account as account
 from aws import aws_login as aws_login
 from aws import type_emr as type_emr
 from botocore.stub import Stubber
-from emr_server import APPLICATION, BUCKET, put
+from emr_account import APPLICATION, BUCKET, put
 from emr_server import emr as emr
 
 from fruits.errors import FruitsError, SettingError

@@ -15,7 +15,7 @@ from aws import aws_login as aws_login
 from aws import find_problems
 from aws import type_emr as type_emr
 from conftest import GOLDEN
-from emr_server import BUCKET, OUTPUTS
+from emr_account import BUCKET, OUTPUTS
 from emr_server import emr as emr
 
 import fruits

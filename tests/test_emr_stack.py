@@ -1,82 +1,29 @@
-"""`fruits emr deploy` and `destroy`: on moto as far as it goes, and against ordered answers where it does not."""
+"""`fruits emr deploy`: on moto as far as it goes, and against ordered answers where it does not."""
 
 import hashlib
 import json
-from datetime import UTC, datetime
 
 import boto3
 import pytest
-from aws import REGION, put_checked
 from aws import account as account
 from aws import aws_login as aws_login
+from aws import put_checked
 from aws import type_emr as type_emr
-from botocore.stub import Stubber
-from moto.cloudformation.models import CloudFormationBackend
+from stacks import BUCKET, NOW, sent
+from stacks import ordered as ordered
+from stacks import outputs as outputs
+from stacks import quick as quick
 
 from fruits.errors import FruitsError
-from fruits.platform import emr_active, emr_destroy, emr_follow, emr_stack
-from fruits.platform.aws import Aws, Stack, open_aws
+from fruits.platform import emr_stack
+from fruits.platform.aws import open_aws
 from fruits.platform.emr_requests import needed_files
 
 pytestmark = pytest.mark.slow
 
-BUCKET = f"fruits-123456789012-{REGION}"
-NOW = datetime(2026, 11, 25, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    for module in (emr_stack, emr_active, emr_destroy):
-        monkeypatch.setattr(module, "PAUSE", 0)
-
-
-@pytest.fixture(autouse=True)
-def _outputs(monkeypatch):
-    """Let moto work out the outputs of a stack that came of a change set, which it forgets."""
-    execute = CloudFormationBackend.execute_change_set
-
-    def execute_and_work_out(self, change_set_name, stack_name=None):
-        execute(self, change_set_name, stack_name)
-        for stack in self.stacks.values():
-            stack._parse_template()
-            stack.output_map = stack._create_output_map()
-
-    monkeypatch.setattr(CloudFormationBackend, "execute_change_set", execute_and_work_out)
-
-
-def sent(account, operation):
-    return [parameters for _, name, parameters in account if name == operation]
-
 
 def parameters_of(request):
     return {each["ParameterKey"]: each["ParameterValue"] for each in request["Parameters"]}
-
-
-@pytest.fixture
-def ordered(aws_login, monkeypatch):
-    """A login whose CloudFormation and S3 give ordered answers, each once, in order; gives (aws, order)."""
-    stubs = {}
-
-    def client(self, service, **_):
-        if service not in stubs:
-            made = boto3.client(service, region_name=REGION)
-            stubs[service] = (made, Stubber(made))
-            stubs[service][1].activate()
-        return stubs[service][0]
-
-    monkeypatch.setattr(Aws, "client", client)
-
-    def order(service, operation, answer=None, **error):
-        client(None, service)
-        if error:
-            stubs[service][1].add_client_error(operation, **error)
-        else:
-            stubs[service][1].add_response(operation, answer or {})
-
-    with open_aws() as aws:
-        yield aws, order
-    for _, stub in stubs.values():
-        stub.assert_no_pending_responses()
 
 
 def stack_in(status, **more):
@@ -271,89 +218,3 @@ def test_following_ends_after_its_patience_and_on_ctrl_c_and_the_stack_goes_on(o
     monkeypatch.setattr(emr_stack, "_list_events", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(FruitsError, match="no longer following stack 'fruits'; it goes on"):
         emr_stack.follow_stack(aws, "fruits", set())
-
-
-def test_destroy_keeps_the_bucket_and_says_so(account, type_emr):
-    assert type_emr("deploy")[0] == 0
-    boto3.client("s3").put_object(Bucket=BUCKET, Key="photos/a.jpg", Body=b"a")
-    status, out, err = type_emr("destroy", "--yes", "--json")
-    assert status == 0, err
-    assert json.loads(out) == {"stack": "fruits", "deleted": 0, "remains": [BUCKET, f"{BUCKET}-access"], "failed": []}
-    assert f"bucket {BUCKET} stays" in err
-    assert boto3.client("s3").get_object(Bucket=BUCKET, Key="photos/a.jpg")["Body"].read() == b"a"
-
-
-@pytest.mark.usefixtures("account")
-def test_destroy_with_data_empties_the_bucket_page_by_page_old_versions_too(type_emr, monkeypatch):
-    s3 = boto3.client("s3")
-    assert type_emr("deploy")[0] == 0
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    monkeypatch.setattr(emr_destroy, "PAGE", 4)
-    for number in range(5):
-        s3.put_object(Bucket=BUCKET, Key=f"photos/{number} é.jpg", Body=b"a")
-    s3.delete_object(Bucket=BUCKET, Key="photos/1 é.jpg")
-    s3.create_multipart_upload(Bucket=BUCKET, Key="photos/half.jpg")
-    status, out, err = type_emr("destroy", "--yes", "--with-data", "--json")
-    assert status == 0, err
-    assert (json.loads(out)["deleted"], json.loads(out)["remains"]) == (6, [])
-    assert "is emptied and deleted" in err and "4 of 4 objects" in err
-    assert s3.list_buckets()["Buckets"] == []
-    status, _, err = type_emr("destroy", "--yes")
-    assert (status, "nothing to destroy" in err) == (1, True)
-
-
-@pytest.mark.usefixtures("account")
-def test_destroy_refuses_while_a_cluster_runs(type_emr):
-    assert type_emr("deploy")[0] == 0
-    instances = {"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True}
-    made = boto3.client("emr").run_job_flow(Name="fruits-run-20261125-000000-abcdef", Instances=instances)["JobFlowId"]
-    status, _, err = type_emr("destroy", "--yes")
-    assert status == 1
-    assert f"cluster {made} of stack 'fruits' is active; wait for the end, or `fruits emr stop {made}`" in err
-
-
-def test_destroy_asks_first(account, type_emr, monkeypatch):
-    assert type_emr("deploy")[0] == 0
-    status, _, err = type_emr("destroy")
-    assert (status, "add --yes" in err) == (2, True)
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    monkeypatch.setattr("sys.stdin.readline", lambda: "n\n")
-    status, _, err = type_emr("destroy")
-    assert (status, "nothing was destroyed" in err) == (1, True)
-    assert sent(account, "DeleteStack") == []
-
-
-def test_an_application_is_stopped_before_it_is_deleted(ordered):
-    aws, order = ordered
-    about = {
-        "applicationId": "app",
-        "arn": "arn:aws:emr-serverless:eu-west-3:123456789012:/applications/app",
-        "releaseLabel": "emr-spark-8.1.0",
-        "type": "SPARK",
-        "createdAt": NOW,
-        "updatedAt": NOW,
-    }
-    order("emr-serverless", "get_application", {"application": about | {"state": "STARTED"}})
-    order("emr-serverless", "stop_application")
-    order("emr-serverless", "get_application", {"application": about | {"state": "STOPPING"}})
-    order("emr-serverless", "get_application", {"application": about | {"state": "STOPPED"}})
-    emr_active.stop_application(aws, "app")
-
-
-def test_a_job_run_that_is_active_counts(ordered):
-    aws, order = ordered
-    run = {
-        "applicationId": "app",
-        "id": "run1",
-        "arn": "arn:aws:emr-serverless:eu-west-3:123456789012:/applications/app/jobruns/run1",
-        "createdBy": "arn:aws:iam::123456789012:user/me",
-        "createdAt": NOW,
-        "updatedAt": NOW,
-        "executionRole": "arn:aws:iam::123456789012:role/job",
-        "state": "RUNNING",
-        "stateDetails": "-",
-        "releaseLabel": "emr-spark-8.1.0",
-    }
-    order("emr-serverless", "list_job_runs", {"jobRuns": [run]})
-    order("emr", "list_clusters", {"Clusters": []})
-    assert [run.id for run in emr_follow.list_active(aws, Stack("fruits", application_id="app"))] == ["run1"]

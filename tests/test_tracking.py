@@ -196,46 +196,17 @@ print(json.dumps([list(result.index), *(list(result[name]) for name in ("label",
 
 def test_compared_ks_are_runs_below_the_fit_and_a_repeat_adds_none(recorded):
     opened, run_id = recorded
-    first = _children(opened, run_id)
+    first = children(opened, run_id)
     assert {run.data.params["k"]: run.data.metrics for run in first} == {
         str(row["k"]): {name: value for name, value in row.items() if value is not None} for row in ROWS
     }
     assert [run.data.params["k"] for run in first if run.data.tags.get("recommended") == "true"] == ["4"]
     tracking.log_comparison(opened, run_id, [*ROWS[:2], ROWS[2] | {"accuracy_test": 0.95}], 8)
-    again = _children(opened, run_id)
+    again = children(opened, run_id)
     assert {run.info.run_id for run in again} == {run.info.run_id for run in first}
     assert [run.data.params["k"] for run in again if run.data.tags.get("recommended") == "true"] == ["8"]
     assert {run.data.params["k"]: run.data.metrics["accuracy_test"] for run in again}["8"] == 0.95
     assert opened.client.get_run(run_id).data.tags["recommended_k"] == "8"
-
-
-def test_mlflows_own_pages_say_which_k(tmp_path, fit):
-    opened = tracking.open_tracking(Settings(lake=str(tmp_path)))
-    bare = f"/#/experiments/{opened.experiment_id}/runs?workflowType=machine_learning"
-    assert tracking.view_address(opened) == bare
-    run_id = tracking.log_fit(opened, fit)
-    rows = [*ROWS[:2], {"k": K, "cumulative_explained_variance": 0.56, "accuracy_test": 0.905}, ROWS[2]]
-    tracking.log_comparison(opened, run_id, rows, 4)
-    assert tracking.view_address(opened) == f"{bare}&viewStateShareKey=which-k"
-    experiment, run = opened.client.get_experiment(opened.experiment_id), opened.client.get_run(run_id)
-    view = json.loads(experiment.tags["mlflow.sharedViewState.which-k"])
-    assert view["searchFilter"] == f"tags.`mlflow.parentRunId` = '{run_id}'"
-    assert len(_search(opened, view["searchFilter"])) == len(rows)
-    for note in (experiment.tags["mlflow.note.content"], run.data.tags["mlflow.note.content"]):
-        assert note.startswith("k = 4 is recommended: the smallest within one point of the best on Test, 90.5%.")
-        assert "| **4** | **90.0%** | **54.0%** |" in note and "| 8 | 90.0% | 58.0% |" in note
-    for name in ("fruits_pca", "fruits_classifier"):
-        version = opened.client.get_model_version(name, "1")
-        assert version.description == "k = 6: right on Test 90.5%, variance kept 56.0%."
-        assert version.tags.items() >= {"accuracy_test": "0.9050", "cumulative_explained_variance": "0.5600"}.items()
-        assert f'load_model("models:/{name}@champion")' in opened.client.get_registered_model(name).description
-    for each in run.outputs.model_outputs:
-        model = opened.client.get_logged_model(each.model_id)
-        assert {metric.key: metric.value for metric in model.metrics} == {"accuracy_test": 0.905}
-    colours = {each.data.params["k"]: each.data.tags["mlflow.runColor"] for each in _children(opened, run_id)}
-    assert [k for k, colour in colours.items() if colour == colours["4"]] == ["4"]
-    tracking.log_comparison(opened, run_id, [row | {"accuracy_test": None} for row in rows], None)
-    assert "No k is recommended" in opened.client.get_run(run_id).data.tags["mlflow.note.content"]
 
 
 def test_a_compared_k_that_was_killed_is_recorded_again(recorded, fit):
@@ -244,7 +215,7 @@ def test_a_compared_k_that_was_killed_is_recorded_again(recorded, fit):
     killed = opened.client.create_run(opened.experiment_id, tags={"mlflow.parentRunId": run_id})
     opened.client.log_param(killed.info.run_id, "k", 2)
     tracking.log_comparison(opened, run_id, ROWS, None)
-    status = {run.info.run_id: run.info.status for run in _children(opened, run_id)}
+    status = {run.info.run_id: run.info.status for run in children(opened, run_id)}
     assert len(status) == 4 and status[killed.info.run_id] == "KILLED"
 
 
@@ -315,12 +286,12 @@ def test_a_failure_of_mlflow_is_one_line_and_no_error(store, fit, monkeypatch, c
     assert [run.info.status for run in failed] == ["FAILED"]
 
 
-def _search(opened, condition):
+def search(opened, condition):
     return opened.client.search_runs([opened.experiment_id], condition)
 
 
-def _children(opened, run_id):
-    return _search(opened, f"tags.`mlflow.parentRunId` = '{run_id}'")
+def children(opened, run_id):
+    return search(opened, f"tags.`mlflow.parentRunId` = '{run_id}'")
 
 
 def _figure():

@@ -41,7 +41,7 @@ def photos(tmp_path_factory):
 
 
 def train(photos: Path, folder: Path, epochs: int, name: str, copy_to: str = "") -> dict:
-    """Run the program; after its first epoch `copy_to` gets the checkpoints that a kill would leave then."""
+    """Run the program; after its first epoch `copy_to` gets its checkpoints, the state on disk that a kill leaves."""
     command = [sys.executable, ROOT / "training" / "train.py", "--images", photos, "--teacher", TINY]
     command += ["--out", folder / f"{name}.tflite", "--checkpoints", folder / name, "--epochs", str(epochs), *SMALL]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
@@ -58,7 +58,7 @@ def train(photos: Path, folder: Path, epochs: int, name: str, copy_to: str = "")
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_to_the_same_network(photos, tmp_path):
+def test_a_training_goes_on_from_what_a_kill_leaves_to_the_same_network(photos, tmp_path):
     whole = train(photos, tmp_path, 2, "a", copy_to="b")
     resumed = train(photos, tmp_path, 2, "b")
     assert "going on after epoch 1" in resumed["errors"]

@@ -68,11 +68,11 @@ def count_groups(lake: Lake) -> dict[str, list[Group]]:
         .agg(F.count_if(counted).alias("photos"), F.bit_xor(F.when(counted, F.xxhash64("path", state()))))
         .collect()
     )
-    groups: dict[str, list[Group]] = {row["backbone"]: [] for row in sorted(rows, key=lambda row: row["backbone"])}
-    for backbone, *group in rows:
-        if group[2]:
-            groups[backbone].append(Group(*group))
-    return {backbone: sorted(of, key=_key) for backbone, of in groups.items()}
+    groups: dict[str, list[Group]] = {}
+    # Sorted here: in Spark it is two more jobs. A file that was never read may have no split.
+    for backbone, *group in sorted(rows, key=lambda row: (row["backbone"], row["split"] or "", row["labelled"])):
+        groups.setdefault(backbone, []).extend([Group(*group)] if group[2] else [])
+    return groups
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def refreshed_moments(lake: Lake, backbone: str, groups: list[Group]) -> Iterato
     """
     version = lake.version(SILVER)
     kept, since = _find_kept(lake, backbone)
-    if _cover(kept, groups):
+    if _are_of(kept, groups):
         yield kept
         return
     moments = _follow_changes(lake, backbone, kept, groups, since, version) if kept else None
@@ -106,7 +106,7 @@ def known_moments(lake: Lake, backbone: str, groups: list[Group]) -> list[Group]
     Nothing is written. `groups` is what count_groups says of the backbone now.
     """
     kept, _ = _find_kept(lake, backbone)
-    if _cover(kept, groups):
+    if _are_of(kept, groups):
         return kept
     moments = _measure_all(lake, backbone, groups, lake.version(SILVER))
     return [replace(group, moments=moments[_key(group)]) for group in groups]
@@ -120,7 +120,8 @@ def _find_kept(lake: Lake, backbone: str) -> tuple[list[Group], int]:
     return sorted(kept, key=_key), min((row["silver_version"] for row in rows), default=0)
 
 
-def _cover(kept: list[Group], groups: list[Group]) -> bool:
+def _are_of(kept: list[Group], groups: list[Group]) -> bool:
+    """Whether kept groups are of just the photos that were counted now."""
     return [replace(group, moments=None) for group in kept] == groups
 
 

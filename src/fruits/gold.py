@@ -96,7 +96,8 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
         models = [row["model"] for row in lake.read(PCA).select("model").distinct().collect()]
         others = [each for each in models if each != model]
         older = _choose_older(others, opened and opened(), settings) if others else []
-        projected = _project_missing(lake, backbone, fit, k, model, models, older)
+        staying = [each for each in models if each not in older]
+        projected = _project_missing(lake, backbone, fit, k, model, staying, older)
     store = opened and opened()
     if store is not None:
         fit = fit or fit_features(lake, backbone, groups)
@@ -205,25 +206,27 @@ def _projector(pca: Pca, k: int, model: str) -> Callable[[Iterable[pa.RecordBatc
 
 
 def _project_missing(
-    lake: Lake, backbone: str, fit: Fit, k: int, model: str, models: list[str], older: list[str]
+    lake: Lake, backbone: str, fit: Fit, k: int, model: str, staying: list[str], older: list[str]
 ) -> int:
-    """Bring gold_pca, which holds rows of `models`, up to date with silver_features for one model.
+    """Bring gold_pca of one model up to date with silver_features.
 
-    The rows of `older` leave: in the commit that brings those of a new model.
+    Of the models that gold_pca holds, the rows of `staying` are kept where their photos are as they were, and those of
+    `older` leave: where the model is new, in the commit that brings its rows.
 
     Returns:
         The number of new rows.
     """
     features = with_features(features_of(lake, backbone))
-    new = sum(group.photos for group in fit.groups)
-    if not set(models) <= set(older):
+    if staying:
         _prune(lake)
-    replaced = _is_of([*older, model]) if older else None
-    if model in models:
+    if model in staying:
         features = features.join(scores_of(lake, model).select("path"), "path", "leftanti")
         new, replaced = features.count(), None
         if older:
             lake.delete(PCA, _is_of(older))
+    else:
+        new = sum(group.photos for group in fit.groups)
+        replaced = _is_of([*older, model]) if older else None
     if new:
         lake.append(project_photos(features.select(FEATURES), fit.pca, k, model), PCA, replaced)
     report(f"gold: {new} photos projected on {k} components")
