@@ -14,6 +14,10 @@ LAKE ?= lake
 WEIGHTS ?=
 RUN_ARGS ?=
 
+# Where Python may not keep what it compiled, as in many containers, each process compiles Spark, MLflow and TensorFlow
+# again: 5 s for TensorFlow alone.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup java programs run lab notebook test test-fast test-s3 test-spark35 test-browser test-cluster test-release screenshots page lint requirements clean
 
 help: ## this list
