@@ -35,7 +35,7 @@ ENVIRONMENT = """\
 SMALL = {
     "spark.master": "local[2]",
     "spark.sql.shuffle.partitions": "2",
-    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
     "spark.ui.enabled": "false",
     "spark.jars.packages": DELTA_PACKAGE,
     "spark.jars.excludes": SPARK_HAS,

@@ -225,7 +225,7 @@ def _save(lake: Lake, backbone: str, groups: list[Group], version: int) -> None:
         (backbone, group.split, group.labelled, group.photos, group.fingerprint, version, pack_moments(group.moments))
         for group in groups
     ]
-    lake.append(lake.spark.createDataFrame(rows, MOMENTS.schema), MOMENTS, f"backbone = {quote(backbone)}")
+    lake.append_rows(rows, MOMENTS, f"backbone = {quote(backbone)}")
 
 
 def _follow_changes(

@@ -208,4 +208,4 @@ def kept_rows(lake: Lake, model: str, mark: int) -> tuple[list[dict[str, Any]], 
 
 def _save_rows(lake: Lake, model: str, mark: int, run_id: str | None, rows: Sequence[dict[str, Any]]) -> None:
     values = [(model, *row.values(), mark, run_id) for row in rows]
-    lake.append(lake.spark.createDataFrame(values, COMPARISON.schema), COMPARISON, f"model = {quote(model)}")
+    lake.append_rows(values, COMPARISON, f"model = {quote(model)}")

@@ -18,7 +18,7 @@ from fruits.platform.progress import report
 from fruits.platform.tables import Lake, Table, quote
 from fruits.record import record_fit
 from fruits.settings import Settings
-from fruits.silver import SILVER, choose_backbone, features_of, fingerprint, state
+from fruits.silver import SILVER, choose_backbone, features_of, state
 from fruits.stats.moments import Moments, forget_labels, merge_moments
 from fruits.stats.pca import Pca, choose_k, fit_pca, project
 
@@ -90,13 +90,12 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     model = f"{name}-k{k}"
     run_id = kept[model]["run_id"] if model in kept else None
     opened = None if run_id else opened or tracking.start_opening(settings)
-    projected = 0
-    if model not in kept or not is_projected(lake, model, groups):
+    projected, scored = 0, survey_scores(lake)
+    if model not in kept or scored.get(model) != fingerprint_of(groups):
         fit = fit or fit_features(lake, backbone, groups)
-        models = [row["model"] for row in lake.read(PCA).select("model").distinct().collect()]
-        others = [each for each in models if each != model]
+        others = [each for each in scored if each != model]
         older = _choose_older(others, opened and opened(), settings) if others else []
-        staying = [each for each in models if each not in older]
+        staying = [each for each in scored if each not in older]
         projected = _project_missing(lake, backbone, fit, k, model, staying, older)
     store = opened and opened()
     if store is not None:
@@ -165,9 +164,11 @@ def scores_of(lake: Lake, model: str) -> DataFrame:
     return lake.read(PCA).where(F.col("model") == model)
 
 
-def is_projected(lake: Lake, model: str, groups: list[Group]) -> bool:
-    """Whether gold_pca holds the scores of a model for just the photos of these groups."""
-    return fingerprint(_comparable(scores_of(lake, model))) == fingerprint_of(groups)
+def survey_scores(lake: Lake) -> dict[str, tuple[int, int]]:
+    """Give the number and the fingerprint of the photos that gold_pca has scores of, per model."""
+    marks = F.bit_xor(F.xxhash64("path", state())).alias("mark")
+    rows = _comparable(lake.read(PCA)).groupBy("model").agg(F.count("*").alias("photos"), marks).collect()
+    return {model: (photos, mark) for model, photos, mark in rows}
 
 
 def _comparable(scores: DataFrame) -> DataFrame:
@@ -274,7 +275,7 @@ def _save_spectrum(lake: Lake, pca: Pca, model: str, run_id: str | None, again: 
     shares = pca.explained_variance_ratio, pca.cumulative_explained_variance_ratio
     columns = zip(pca.eigenvalues.tolist(), *(share.tolist() for share in shares), strict=True)
     rows = [(model, component, *values, run_id) for component, values in enumerate(columns, start=1)]
-    lake.append(lake.spark.createDataFrame(rows, SPECTRUM.schema), SPECTRUM, _is_of([model]) if again else None)
+    lake.append_rows(rows, SPECTRUM, _is_of([model]) if again else None)
 
 
 def fingerprint_of(groups: list[Group]) -> tuple[int, int]:

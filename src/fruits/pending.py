@@ -7,7 +7,7 @@ from fruits.accumulate import count_groups
 from fruits.bronze import BRONZE
 from fruits.compare import choose_ks, kept_rows
 from fruits.errors import FruitsError
-from fruits.gold import fingerprint_of, is_projected, kept_spectrum, name_fit
+from fruits.gold import fingerprint_of, kept_spectrum, name_fit, survey_scores
 from fruits.platform import tracking
 from fruits.platform.tables import Lake
 from fruits.settings import Settings
@@ -41,7 +41,7 @@ def _is_done(lake: Lake, settings: Settings) -> bool:
     cumulative = np.array(next(iter(kept.values()))["cumulative"])
     k = choose_k(cumulative, settings.k)
     model = f"{name}-k{k}"
-    if model not in kept or not is_projected(lake, model, groups):
+    if model not in kept or survey_scores(lake).get(model) != fingerprint_of(groups):
         return False
     run_id = kept[model]["run_id"]
     rows, recorded = kept_rows(lake, model, fingerprint_of(groups)[1])

@@ -58,8 +58,11 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
         raise FruitsError(f"lake={settings.lake!r} has no {BRONZE.name}; run `fruits bronze` first")
     backbone = choose_backbone(lake, settings)
     result = {"backbone": backbone.id, "computed": 0, "reused": 0, "removed": 0}
-    photos, counts = lake.read(BRONZE), {}
-    if not lake.exists(SILVER) or fingerprint(photos) != fingerprint(features_of(lake, backbone.id)):
+    photos, counts = lake.read(BRONZE), None
+    if lake.exists(SILVER):
+        have, errors = _survey(features_of(lake, backbone.id))
+        counts = {"total": have[0], "errors": errors} if have == fingerprint(photos) else None
+    if counts is None:
         missing = find_missing(photos, features_of(lake, backbone.id)).toPandas().sort_values("path")
         todo = missing.loc[missing["sha256"].notna() & ~missing["known"], ["path", "sha256"]]
         once = todo.drop_duplicates("sha256")
@@ -109,8 +112,8 @@ def features_of(lake: Lake, backbone: str) -> DataFrame:
 
 def count_features(lake: Lake, backbone: str) -> dict[str, int]:
     """Count the rows of one backbone, and those that are errors."""
-    counts = features_of(lake, backbone).agg(F.count("*").alias("total"), F.count("error").alias("errors"))
-    return counts.first().asDict()
+    (total, _), errors = _survey(features_of(lake, backbone))
+    return {"total": total, "errors": errors}
 
 
 def state() -> Column:
@@ -120,8 +123,14 @@ def state() -> Column:
 
 def fingerprint(photos: DataFrame) -> tuple[int, int]:
     """Tell whether two tables hold the same photos: their number, and a hash of path and state free of order."""
-    counted = photos.agg(F.count("*").alias("n"), F.coalesce(F.bit_xor(F.xxhash64("path", state())), F.lit(0)))
-    return tuple(counted.first())
+    return _survey(photos)[0]
+
+
+def _survey(photos: DataFrame) -> tuple[tuple[int, int], int]:
+    """Give the fingerprint of photos and, in the same pass, the number that have an error."""
+    hashed = F.coalesce(F.bit_xor(F.xxhash64("path", state())), F.lit(0))
+    number, mark, errors = photos.agg(F.count("*"), hashed, F.count("error")).collect()[0]
+    return (number, mark), errors
 
 
 def find_missing(photos: DataFrame, features: DataFrame) -> DataFrame:

@@ -45,7 +45,7 @@ LAPTOP = DELTA_SQL | {
     "spark.driver.bindAddress": "127.0.0.1",
     # Spark's 200 shuffle partitions and Delta's 50 snapshot partitions dominate small tables.
     "spark.sql.shuffle.partitions": "4",
-    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
     # Planning a query anew between its stages is for large shuffles: with four partitions it only makes more jobs (the
     # files of a forgotten photo: 29 -> 15 s; a run on 9,956 photos: the same).
     "spark.sql.adaptive.enabled": "false",

@@ -133,6 +133,10 @@ class Lake:
         else:
             writer.save(f"{self.location}/{table.name}")
 
+    def append_rows(self, rows: Sequence[tuple], table: Table, replace: str | None = None) -> None:
+        """Add a few rows of the driver, as append does; in one file, where Spark would make one per core."""
+        self.append(self.spark.createDataFrame(rows, table.schema).coalesce(1), table, replace)
+
     def merge(self, rows: DataFrame, table: Table, key: Sequence[str], delete: bool = False) -> None:
         """Update or insert rows by key in one commit; with `delete`, remove the rows that have such a key.
 
