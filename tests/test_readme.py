@@ -19,7 +19,7 @@ from fruits.bronze import BRONZE
 from fruits.compare import COMPARISON
 from fruits.gold import PCA, SPECTRUM
 from fruits.platform.parameters import read
-from fruits.platform.session import DELTA_PACKAGE, is_connect
+from fruits.platform.session import DELTA_PACKAGE
 from fruits.platform.tables import Lake
 from fruits.settings import Settings, as_text
 from fruits.silver import SILVER
@@ -99,10 +99,11 @@ def _excepthook(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_excepthook")
-def test_every_command_and_every_piece_of_python_does_its_work(spark, tmp_path, monkeypatch, capsys):
-    """In the order of the README, in one folder and in the session of the tests; test_notebooks.py has real scripts."""
-    if is_connect(spark):
-        pytest.skip("a minute; the steps that the commands call have tests of their own on Connect")
+def test_every_command_and_every_piece_of_python_does_its_work(tmp_path, monkeypatch, capsys):
+    """In the order of the README, in one folder and one session, which it opens itself, as a reader's first line does.
+
+    The steps that the commands call have tests of their own on both engines, and test_notebooks.py has real scripts.
+    """
     monkeypatch.chdir(tmp_path)
     photos = photo_set(labels=2, training=4)
     for path, content in photos.items():
