@@ -100,7 +100,7 @@ def _excepthook(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.usefixtures("_excepthook")
 def test_every_command_and_every_piece_of_python_does_its_work(tmp_path, monkeypatch, capsys):
-    """In the order of the README, in one folder and one session, which it opens itself, as a reader's first line does.
+    """In the order of the README, in one folder and in one session, which the first command opens.
 
     The steps that the commands call have tests of their own on both engines, and test_notebooks.py has real scripts.
     """
@@ -175,6 +175,13 @@ def test_the_pictures_are_small_and_say_in_words_what_they_show():
     assert len(pictures) == 3 and all(len(said) > 60 for said, _ in pictures)
     assert sorted(ROOT / name for _, name in pictures) == sorted(ROOT.glob("docs/pictures/*"))
     assert all((ROOT / name).stat().st_size < 150_000 for _, name in pictures)
+
+
+def test_make_lets_python_keep_what_it_compiled_where_a_container_does_not():
+    told = {"PYTHONDONTWRITEBYTECODE": "1", "KEPT": "1"}
+    command, rule = ["make", "-f", "Makefile", "-f", "-", "shown"], "shown: ; @env\n"
+    shown = subprocess.check_output(command, input=rule, cwd=ROOT, env=os.environ | told, text=True)
+    assert [name for name in told if f"\n{name}=" in f"\n{shown}"] == ["KEPT"]
 
 
 def test_contributing_lists_the_targets_there_are():

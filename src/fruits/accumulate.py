@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from fruits.platform.progress import report
 from fruits.platform.tables import Lake, Table, quote
-from fruits.silver import SILVER, state
+from fruits.silver import SILVER, photo_hash
 from fruits.stats.moments import (
     Moments,
     measure_moments,
@@ -65,7 +65,7 @@ def count_groups(lake: Lake) -> dict[str, list[Group]]:
     rows = (
         lake.read(SILVER)
         .groupBy("backbone", "split", F.col("label").isNotNull().alias("labelled"))
-        .agg(F.count_if(counted).alias("photos"), F.bit_xor(F.when(counted, F.xxhash64("path", state()))))
+        .agg(F.count_if(counted).alias("photos"), F.bit_xor(F.when(counted, photo_hash())))
         .collect()
     )
     groups: dict[str, list[Group]] = {}
@@ -259,7 +259,7 @@ def _follow_changes(
 def _count_changes(changes: DataFrame) -> list[Row]:
     """Count the rows that came and those that went, with a hash of which they are; reads no features."""
     groups = changes.groupBy("split", F.col("label").isNotNull().alias("labelled"), "gone")
-    return groups.agg(F.count("*").alias("photos"), F.bit_xor(F.xxhash64("path", state())).alias("mark")).collect()
+    return groups.agg(F.count("*").alias("photos"), F.bit_xor(photo_hash()).alias("mark")).collect()
 
 
 def _lead_to(counted: list[Row], old: list[Group], groups: list[Group]) -> bool:

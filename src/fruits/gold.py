@@ -18,7 +18,7 @@ from fruits.platform.progress import report
 from fruits.platform.tables import Lake, Table, quote
 from fruits.record import record_fit
 from fruits.settings import Settings
-from fruits.silver import SILVER, choose_backbone, features_of, state
+from fruits.silver import SILVER, choose_backbone, features_of, photo_hash, state
 from fruits.stats.moments import Moments, forget_labels, merge_moments
 from fruits.stats.pca import Pca, choose_k, fit_pca, project
 
@@ -166,7 +166,7 @@ def scores_of(lake: Lake, model: str) -> DataFrame:
 
 def survey_scores(lake: Lake) -> dict[str, tuple[int, int]]:
     """Give the number and the fingerprint of the photos that gold_pca has scores of, per model."""
-    marks = F.bit_xor(F.xxhash64("path", state())).alias("mark")
+    marks = F.bit_xor(photo_hash()).alias("mark")
     rows = _comparable(lake.read(PCA)).groupBy("model").agg(F.count("*").alias("photos"), marks).collect()
     return {model: (photos, mark) for model, photos, mark in rows}
 

@@ -121,6 +121,11 @@ def state() -> Column:
     return F.xxhash64(F.coalesce("sha256", "error"), "label", "split")
 
 
+def photo_hash() -> Column:
+    """Hash which photo a row is of, in which state; the bit_xor of these is the fingerprint of a set of photos."""
+    return F.xxhash64("path", state())
+
+
 def fingerprint(photos: DataFrame) -> tuple[int, int]:
     """Tell whether two tables hold the same photos: their number, and a hash of path and state free of order."""
     return _survey(photos)[0]
@@ -128,8 +133,8 @@ def fingerprint(photos: DataFrame) -> tuple[int, int]:
 
 def _survey(photos: DataFrame) -> tuple[tuple[int, int], int]:
     """Give the fingerprint of photos and, in the same pass, the number that have an error."""
-    hashed = F.coalesce(F.bit_xor(F.xxhash64("path", state())), F.lit(0))
-    number, mark, errors = photos.agg(F.count("*"), hashed, F.count("error")).collect()[0]
+    marks = F.coalesce(F.bit_xor(photo_hash()), F.lit(0))
+    number, mark, errors = photos.agg(F.count("*"), marks, F.count("error")).collect()[0]
     return (number, mark), errors
 
 
