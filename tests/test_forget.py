@@ -119,7 +119,7 @@ def test_nothing_of_a_forgotten_photo_is_left_in_any_file_even_if_the_first_atte
     assert {table: rows_of(lake, table) for table in TABLES} == others
     # The moments hold sums the photo was part of.
     assert lake.read(MOMENTS).isEmpty()
-    assert not list((here.lake / MOMENTS.name).glob("*.parquet"))  # test_growth.py fits anew after that
+    assert not list((here.lake / MOMENTS.name).rglob("*.parquet"))  # test_growth.py fits anew after that
 
 
 @pytest.mark.usefixtures("rows_only")

@@ -64,7 +64,7 @@ def test_spectrum_and_scores_equal_those_of_numpy_and_of_mllib(lake):
     spectrum = lake.read(SPECTRUM).orderBy("component").toPandas()
     assert spectrum["component"].tolist() == list(range(1, 80))
     assert set(spectrum["model"]) == {result["model"]}
-    assert len(list(Path(lake.location, SPECTRUM.name).glob("*.parquet"))) == 1  # not one per core
+    assert len(list(Path(lake.location, SPECTRUM.name).rglob("*.parquet"))) == 1  # not one per core
     np.testing.assert_allclose(spectrum["eigenvalue"], eigenvalues, rtol=1e-9)
     shares = eigenvalues / training.var(axis=0, ddof=1).sum()
     np.testing.assert_allclose(spectrum["explained_variance_ratio"], shares, rtol=1e-9)

@@ -138,6 +138,15 @@ def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each_that_can_
     assert [each["version"] for each in lake.history(FRUIT, 1)] == [5]
 
 
+def test_rows_of_a_partition_are_replaced_without_being_read(lake, tmp_path):
+    shelf = Table("shelf", FRUIT.schema, partition="name")
+    lake.append_rows([("apple", 1), ("fig", 2)], shelf)
+    (file,) = tmp_path.rglob("name=apple/*.parquet")
+    file.unlink()
+    lake.append_rows([("apple", 3)], shelf, "name IN ('apple')")
+    assert content(lake.read(shelf)) == [("apple", 3), ("fig", 2)]
+
+
 def content_of_nullable(lake):
     return [tuple(row) for row in lake.read(FRUIT).collect()]
 

@@ -28,6 +28,7 @@ MOMENTS = Table(
     "gold_moments",
     "backbone string, split string, labelled boolean, photos bigint, fingerprint bigint, silver_version bigint, "
     "state binary",
+    partition="backbone",
 )
 PARTIAL = "split string, labelled boolean, gone boolean, state binary"
 PARTIAL_ARROW = pa.schema(

@@ -24,6 +24,7 @@ COMPARISON = Table(
     "model string, k int, cumulative_explained_variance double, reconstruction_error_test double, "
     "accuracy_train double, accuracy_test double, centroid_accuracy_test double, bytes_per_photo int, "
     "recommended boolean, fingerprint bigint, run_id string",
+    partition="model",
 )
 COUNTS = "split string, photos bigint, discriminant array<bigint>, nearest_centroid array<bigint>"
 COUNTS_ARROW = pa.schema(

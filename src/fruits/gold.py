@@ -22,11 +22,16 @@ from fruits.silver import SILVER, choose_backbone, features_of, photo_hash, stat
 from fruits.stats.moments import Moments, forget_labels, merge_moments
 from fruits.stats.pca import Pca, choose_k, fit_pca, project
 
-PCA = Table("gold_pca", "path string, model string, sha256 string, label string, split string, pca array<double>")
+PCA = Table(
+    "gold_pca",
+    "path string, model string, sha256 string, label string, split string, pca array<double>",
+    partition="model",
+)
 SPECTRUM = Table(
     "gold_spectrum",
     "model string, component int, eigenvalue double, explained_variance_ratio double, "
     "cumulative_explained_variance_ratio double, run_id string",
+    partition="model",
 )
 PCA_ARROW = pa.schema(
     [

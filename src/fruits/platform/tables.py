@@ -27,11 +27,13 @@ class Table:
         name: the same in every lake.
         schema: columns as Spark's DDL.
         changes: whether Delta keeps the rows added and removed by each version.
+        partition: column whose values have files of their own, so that their rows are replaced without being read.
     """
 
     name: str
     schema: str
     changes: bool = False
+    partition: str | None = None
 
 
 def locate(lake: str) -> str:
@@ -126,8 +128,11 @@ class Lake:
         if self.exists(table):
             if replace is not None:
                 writer = writer.mode("overwrite").option("replaceWhere", replace)
-        elif table.changes:
-            writer = writer.option("delta.enableChangeDataFeed", "true")
+        else:
+            if table.changes:
+                writer = writer.option("delta.enableChangeDataFeed", "true")
+            if table.partition:
+                writer = writer.partitionBy(table.partition)
         if is_schema(self.location):
             writer.saveAsTable(self._sql_name(table))
         else:
