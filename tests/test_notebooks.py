@@ -16,7 +16,7 @@ from fruits.bronze import BRONZE
 from fruits.compare import COMPARISON
 from fruits.errors import SettingError
 from fruits.gold import PCA
-from fruits.platform.session import DELTA_PACKAGE, SPARK_HAS
+from fruits.platform.session import DELTA_PACKAGE, JAVA_OPTIONS, SPARK_HAS
 from fruits.platform.tables import Lake
 from fruits.silver import SILVER
 
@@ -36,6 +36,9 @@ SMALL = {
     "spark.master": "local[2]",
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.driver.extraJavaOptions": JAVA_OPTIONS,
     "spark.ui.enabled": "false",
     "spark.jars.packages": DELTA_PACKAGE,
     "spark.jars.excludes": SPARK_HAS,

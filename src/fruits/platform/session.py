@@ -33,10 +33,11 @@ SPARK_HAS = (
 # On jobs of seconds the optimising compiler and a parallel collector cost more than they give (31.0 -> 22.6 s).
 # With one compiler Java keeps 48 MB for its code, and an hour of Spark fills that: it then runs interpreted.
 # A heap that starts small is collected whole each time it grows (1,200 photos: 21.4 -> 20.5 s).
+# Linux gives huge pages to those who ask: memory is found faster, above all in a virtual machine (tests on Spark: 6 %).
 JAVA_OPTIONS = (
     "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m "
     "-XX:+UseSerialGC -Xms1g -Xmn400m -XX:MetaspaceSize=256m -Xlog:cds=off"
-)
+) + (" -XX:+UseTransparentHugePages" if sys.platform == "linux" else "")
 # Beside every file Hadoop would leave another with a checksum of it, and start a program for that: twice the files in a
 # lake, and 5 to 9 % more of the processor for a run on few photos.
 NO_CHECKSUMS = {
