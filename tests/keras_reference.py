@@ -17,18 +17,20 @@ keras.utils.set_random_seed(0)
 network = keras.applications.MobileNetV2(
     include_top=False, weights=weights or None, pooling="avg", input_shape=(224, 224, 3)
 )
-if not weights:
-    weights = str(folder / "random.h5")
-    network.save_weights(folder / "random.weights.h5")
-    network.save(weights)
-
 squares = [Image.open(photo).convert("RGB").resize((224, 224), Image.Resampling.BICUBIC) for photo in photos]
 pixels = keras.applications.mobilenet_v2.preprocess_input(np.stack([np.asarray(each, np.float32) for each in squares]))
+if not weights:
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    network(pixels, training=True)  # which random numbers need, or they fade from layer to layer to nothing in int8
+    weights = str(folder / "random.h5")
+    network.save(weights)
 np.save(folder / "features.npy", network.predict(pixels, batch_size=16, verbose=0))
 
 calibration = folder / "calibration"
 calibration.mkdir()
-for number, photo in enumerate(photos[::8]):  # int8 arithmetic, to see its ranges, runs slowly
+for number, photo in enumerate(photos[:: len(photos) // 12]):  # int8 arithmetic, to see its ranges, runs slowly
     (calibration / f"{number}.jpg").write_bytes(photo.read_bytes())
 for precision in ("float32", "int8"):
     texts = {"weights": weights, "precision": precision, "images": str(calibration)}

@@ -25,6 +25,9 @@ KEYS = {
 }
 
 
+PARTITIONS = {"gold_moments": "backbone", "gold_pca": "model", "gold_spectrum": "model", "gold_comparison": "model"}
+
+
 def table(lake, name):
     frame = DeltaTable(lake / name).to_pandas()
     assert not frame.duplicated(KEYS[name]).any()
@@ -124,6 +127,8 @@ def test_a_growing_photo_set_is_followed_through_every_table_and_run(spark, tmp_
     champion = check(images, lake, store, first, 4, [2, 4, 6])
     assert (first["bronze"]["new"], first["silver"]["computed"], first["gold"]["projected"]) == (27, 27, 27)
     assert tracking.champion_model(store) == champion
+    cut = {name: DeltaTable(lake / name).metadata().partition_columns for name in KEYS}
+    assert {name: columns[0] for name, columns in cut.items() if columns} == PARTITIONS
 
     before = versions(lake), {file: file.stat().st_mtime_ns for file in Path(lake).rglob("*")}
     second = run()
