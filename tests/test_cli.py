@@ -1,6 +1,7 @@
 """The command line: what it says, where it says it, and its exit status."""
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -226,6 +227,15 @@ def test_a_step_whose_input_is_missing_says_what_to_run_first(spark, fruits, tmp
         status, out, err = fruits(step, "--lake", tmp_path / "lake", "--weights", TINY, "--tracking", "none")
         assert (status, out) == (1, "")
         assert re.fullmatch(rf"fruits: .*run `fruits {before}` first\n", err)
+
+
+def test_of_what_py4j_logs_when_it_is_interrupted_nothing_is_said(spark, fruits, tmp_path, caplog):
+    assert fruits("silver", "--lake", tmp_path / "lake")[0] == 1  # it has opened the session
+    caplog.clear()
+    logging.error("KeyboardInterrupt while sending command.")
+    for words in ("Exception occurred while shutting down connection", "an error of another kind"):
+        logging.getLogger("py4j.clientserver").error(words)
+    assert [record.getMessage() for record in caplog.records] == ["an error of another kind"]
 
 
 def test_a_folder_without_a_photo_is_status_1(spark, fruits, tmp_path):

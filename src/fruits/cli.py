@@ -107,9 +107,10 @@ def _open(settings: Settings) -> Any:
     locate(settings.lake)
     spark = open_session(settings)
     # Spark's own answer to Ctrl-C calls the JVM, perhaps in the middle of a call to it: a page of traces. The JVM ends
-    # with this process anyway. And what py4j then logs is no news.
+    # with this process anyway. And what py4j then logs, by either of its loggers, is no news.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    logging.getLogger().addFilter(_is_news)
+    for logger in (None, "py4j.clientserver"):
+        logging.getLogger(logger).addFilter(_is_news)
     return spark
 
 
@@ -122,7 +123,8 @@ def _open_to_look(settings: Settings) -> Any:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return "while sending command" not in record.getMessage()
+    said = record.getMessage()
+    return "while sending command" not in said and "while shutting down connection" not in said
 
 
 def _status(arguments: argparse.Namespace) -> dict[str, Any]:
