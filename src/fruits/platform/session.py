@@ -38,15 +38,7 @@ JAVA_OPTIONS = (
     "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m "
     "-XX:+UseSerialGC -Xms1g -Xmn400m -XX:MetaspaceSize=256m -Xlog:cds=off"
 ) + (" -XX:+UseTransparentHugePages" if sys.platform == "linux" else "")
-# Beside every file Hadoop would leave another with a checksum of it, and start a program for that: twice the files in a
-# lake, and 5 to 9 % more of the processor for a run on few photos.
-NO_CHECKSUMS = {
-    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
-    "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
-}
-LAPTOP = {
-    **DELTA_SQL,
-    **NO_CHECKSUMS,
+LAPTOP = DELTA_SQL | {
     "spark.jars.packages": DELTA_PACKAGE,
     "spark.jars.excludes": SPARK_HAS,
     "spark.app.name": "fruits",
@@ -94,7 +86,6 @@ def open_session(settings: Settings | None = None) -> SparkSession:
     cloudpickle.register_pickle_by_value(fruits)
     if _is_managed():
         return _add_delta(SparkSession.builder).getOrCreate()
-    _drop_checksums(settings)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if locale.getpreferredencoding(False).upper().replace("-", "") != "UTF8":
         os.environ["LC_ALL"] = "C.UTF-8"  # Java 17 names files by the locale: a label with an accent would not open
@@ -146,16 +137,6 @@ def _add_delta(builder: SparkSession.Builder) -> SparkSession.Builder:
 def _reach_s3(settings: Settings | None) -> dict[str, str]:
     needed = s3a.session_settings((settings.images, settings.lake, settings.weights) if settings else ())
     return needed and {**needed, "spark.jars.packages": f"{DELTA_PACKAGE},{s3a.hadoop_package()}"}
-
-
-def _drop_checksums(settings: Settings | None) -> None:
-    """Remove the checksums that a session without NO_CHECKSUMS left beside files that Delta overwrites.
-
-    They would not fit what this session writes: one that looks at them takes six seconds to do without that file.
-    """
-    if settings:
-        for stale in Path(settings.lake).expanduser().glob("*/_delta_log/._last_checkpoint.crc"):
-            stale.unlink(missing_ok=True)
 
 
 def _driver_memory() -> int:
