@@ -1,6 +1,7 @@
 """Where a lake may be, and what each reading and writing of it does, in folders of any name, URIs and schemas."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -145,6 +146,14 @@ def test_rows_of_a_partition_are_replaced_without_being_read(lake, tmp_path):
     file.unlink()
     lake.append_rows([("apple", 3)], shelf, "name IN ('apple')")
     assert content(lake.read(shelf)) == [("apple", 3), ("fig", 2)]
+
+
+def test_a_table_made_before_it_had_partitions_takes_the_same_writes(lake):
+    shelf = Table("shelf", FRUIT.schema, partition="name")
+    lake.append_rows([("apple", 1), ("fig", 2)], replace(shelf, partition=None))
+    lake.append_rows([("apple", 3)], shelf, "name IN ('apple')")
+    lake.append_rows([("kiwi", 4)], shelf)
+    assert content(lake.read(shelf)) == [("apple", 3), ("fig", 2), ("kiwi", 4)]
 
 
 def content_of_nullable(lake):
