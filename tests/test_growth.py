@@ -23,8 +23,6 @@ KEYS = {
     "gold_spectrum": ["model", "component"],
     "gold_comparison": ["model", "k"],
 }
-
-
 PARTITIONS = {"gold_moments": "backbone", "gold_pca": "model", "gold_spectrum": "model", "gold_comparison": "model"}
 
 

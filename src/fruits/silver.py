@@ -58,7 +58,7 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
         raise FruitsError(f"lake={settings.lake!r} has no {BRONZE.name}; run `fruits bronze` first")
     backbone = choose_backbone(lake, settings)
     result = {"backbone": backbone.id, "computed": 0, "reused": 0, "removed": 0}
-    photos, counts, errors = lake.read(BRONZE), None, 0
+    photos, counts = lake.read(BRONZE), None
     if lake.exists(SILVER):
         have, errors = _survey(features_of(lake, backbone.id))
         counts = {"total": have[0], "errors": errors} if have == fingerprint(photos) else None
@@ -69,9 +69,7 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
         if len(todo) < len(missing):  # before the pruning: a photo that moved finds its features in the row it left
             result["reused"] = _settle(lake, backbone.id)
         result["removed"] = _prune(lake)
-        if result["reused"] or result["removed"]:
-            errors = count_features(lake, backbone.id)["errors"]
-        counts = _compute(lake, backbone, once, errors, settings.chunk)
+        counts = _compute(lake, backbone, once, settings.chunk)
         result["computed"] = len(once)
         if len(once) < len(todo):
             result["reused"] += _settle(lake, backbone.id)
@@ -229,15 +227,8 @@ def _prune(lake: Lake) -> int:
     return count
 
 
-def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, errors: int, limit: int) -> dict[str, int]:
+def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> dict[str, int]:
     """Run the network on photos (path, sha256; in the order of their path), a commit per chunk.
-
-    Args:
-        lake: holds bronze_images.
-        backbone: the network.
-        todo: the photos.
-        errors: photos that have an error already.
-        limit: photos of the largest chunk.
 
     Returns:
         What count_features gives afterwards; nothing where nothing was to be done.
@@ -248,6 +239,7 @@ def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, errors: int, li
     if backbone.precision == "int8":
         calibration = [bytes(row["content"]) for row in _calibration_photos(lake).select("content").collect()]
     network = load_network(backbone, calibration)
+    errors = count_features(lake, backbone.id)["errors"] if lake.exists(SILVER) else 0
     progress, start, size = Progress("silver", len(todo)), 0, min(FIRST_CHUNK, limit)
     while start < len(todo):
         chunk = todo.iloc[start : start + size]
