@@ -15,6 +15,7 @@ import boto3
 import botocore.client
 import botocore.session
 import pytest
+from botocore.exceptions import ClientError
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 from moto import mock_aws
@@ -55,6 +56,33 @@ def account(aws_login, monkeypatch) -> Iterator[list[tuple[str, str, dict]]]:
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", check_and_call)
     with mock_aws():
         yield sent
+
+
+def around_calls(patch: pytest.MonkeyPatch, act: Callable[[str, dict, Callable[[str, dict], Any]], Any]) -> None:
+    """Have something done in place of every call: `act` gets the operation, its parameters and what really calls."""
+    before = botocore.client.BaseClient._make_api_call
+
+    def instead(client: Any, operation: str, parameters: dict) -> Any:
+        return act(operation, parameters, functools.partial(before, client))
+
+    patch.setattr(botocore.client.BaseClient, "_make_api_call", instead)
+
+
+def refuse(patch: pytest.MonkeyPatch, operation: str, error: Exception, ending: str = "") -> None:
+    """Let one operation fail, for keys that end so."""
+
+    def act(asked: str, parameters: dict, call: Callable[[str, dict], Any]) -> Any:
+        if asked == operation and parameters.get("Key", "").endswith(ending):
+            raise error
+        return call(asked, parameters)
+
+    around_calls(patch, act)
+
+
+def refusal(code: str, status: int, message: str = "no") -> ClientError:
+    """Make the error that botocore makes of an answer."""
+    about = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(about, "PutObject")
 
 
 @pytest.fixture

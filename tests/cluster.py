@@ -4,8 +4,6 @@ import contextlib
 import itertools
 import json
 import os
-import platform
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,17 +13,15 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import pyspark
-from packaging.requirements import Requirement
+from local_release import ARCHITECTURE
 
 import fruits
 from fruits.platform import session
 from fruits.platform.delta import EMR_JARS
 from fruits.platform.emr_checks import example_release
-from fruits.platform.emr_release import STORED, pack_folder, write_code
 from fruits.platform.emr_requests import (
     ENTRY,
     PYTHON_ON_SERVERLESS,
@@ -41,14 +37,10 @@ from fruits.platform.emr_requests import (
 from fruits.platform.emr_start import example_stack
 
 SPARK_HOME = Path(pyspark.__file__).parent
-CLONE = Path(fruits.__file__).parents[2]
 DEPLOY = "org.apache.spark.deploy"
 PATIENCE = 60  # seconds for master and workers to come up
 LIMIT = 240  # seconds for one submit
 WORKERS = 2
-UNUSED = ("mlflow-skinny",)  # 80 MB, never loaded where nothing is recorded
-NOT_PACKED = ("tests", "include", "__pycache__")
-ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 STACK = example_stack("fruits")
 DRIVER = "spark.emr-serverless.driverEnv."  # what EMR Serverless puts into the environment of a driver
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -230,34 +222,6 @@ def make_bare_python(folder: Path) -> Path:
     if not program.exists():
         program.symlink_to("python")
     return program
-
-
-def make_release(folder: Path) -> Path:
-    """Lay out a release as build does, but with the distributions that are installed here instead of fetched wheels."""
-    release, installed = folder / "release", folder / "installed"
-    release.mkdir()
-    write_code(CLONE, release)
-    for distribution in find_dependencies("fruits").values():
-        for file in distribution.files:
-            if ".." not in file.parts and not set(NOT_PACKED) & set(file.parts):
-                (installed / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file.locate(), installed / file)
-    pack_folder(installed, release / packed_dependencies(ARCHITECTURE), "", STORED)
-    return release
-
-
-def find_dependencies(name: str) -> dict[str, metadata.Distribution]:
-    """Give the installed distributions that another one needs, those they need included."""
-    found: dict[str, metadata.Distribution] = {}
-    waiting = [name]
-    while waiting:
-        for text in metadata.requires(waiting.pop()) or ():
-            needed = Requirement(text)
-            known = needed.name in found or needed.name in UNUSED
-            if not known and (needed.marker is None or needed.marker.evaluate({"extra": ""})):
-                found[needed.name] = metadata.distribution(needed.name)
-                waiting.append(needed.name)
-    return found
 
 
 def as_options(settings: Mapping[str, str]) -> list[str]:

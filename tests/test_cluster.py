@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cluster import ARCHITECTURE, CLONE, Cluster, Submitted, make_release, start_cluster
+from cluster import Cluster, Submitted, start_cluster
 from conftest import SHARED, Place, make_place, photo_set, versions
+from local_release import ARCHITECTURE, CLONE, make_release
 
 from fruits import cli
 from fruits.bronze import BRONZE

@@ -8,8 +8,8 @@ from aws import account as account
 from aws import aws_login as aws_login
 from aws import type_emr as type_emr
 from emr_account import BUCKET, deploy, put
-from emr_server import START, Fault
 from emr_server import emr as emr
+from emr_services import START, Fault
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import boto3
 import pytest
-from aws import REGION
+from aws import REGION, around_calls, refusal, refuse
 from aws import account as account
 from aws import aws_login as aws_login
 from aws import type_emr as type_emr
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 from conftest import TINY
 from wheels import orchard as orchard
 
@@ -144,15 +142,8 @@ def test_another_architecture_is_added_also_from_a_machine_that_has_only_that(bu
 
 def test_a_stopped_publish_has_published_nothing_and_is_continued(bucket, publish, monkeypatch):
     write_release("arm64")
-    call = BaseClient._make_api_call
-
-    def stop(client, operation, parameters):
-        if operation == "PutObject" and parameters["Key"].endswith("site-packages-arm64.tar.gz"):
-            raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "The token has expired."}}, operation)
-        return call(client, operation, parameters)
-
     with monkeypatch.context() as patch:
-        patch.setattr(BaseClient, "_make_api_call", stop)
+        refuse(patch, "PutObject", refusal("ExpiredToken", 400, "The token has expired."), "site-packages-arm64.tar.gz")
         status, _, err = publish()
         assert status == 1
         assert "The token has expired; this login has expired; log in anew" in err
@@ -165,14 +156,14 @@ def test_a_stopped_publish_has_published_nothing_and_is_continued(bucket, publis
 
 def before_put(monkeypatch, name: str, act: Callable[[], object]) -> None:
     """Do something once, just before a file is written."""
-    call, todo = BaseClient._make_api_call, [act]
+    todo = [act]
 
-    def write(client, operation, parameters):
+    def write(operation, parameters, call):
         if operation == "PutObject" and parameters["Key"] == PREFIX + name and todo:
             todo.pop()()
-        return call(client, operation, parameters)
+        return call(operation, parameters)
 
-    monkeypatch.setattr(BaseClient, "_make_api_call", write)
+    around_calls(monkeypatch, write)
 
 
 @pytest.mark.parametrize("name", ["wheelhouse-arm64.tar.gz", "release.json"])
@@ -216,18 +207,18 @@ def test_two_machines_that_add_an_architecture_each_at_once_do_not_lose_one(buck
 
 def test_an_answer_that_was_lost_is_no_other_publish(bucket, publish, monkeypatch):
     files = write_release("arm64")
-    call, lost = BaseClient._make_api_call, []
+    lost = []
 
-    def write_twice(client, operation, parameters):
-        answer = call(client, operation, parameters)
+    def write_twice(operation, parameters, call):
+        answer = call(operation, parameters)
         if operation != "PutObject" or parameters["Key"] in lost:
             return answer
         lost.append(parameters["Key"])
         if hasattr(parameters["Body"], "seek"):
             parameters["Body"].seek(0)
-        return call(client, operation, parameters)
+        return call(operation, parameters)
 
-    monkeypatch.setattr(BaseClient, "_make_api_call", write_twice)
+    around_calls(monkeypatch, write_twice)
     status, result, err = publish()
     assert (status, result["sent"], len(lost)) == (0, len(files), len(files) + 1), err
 
@@ -276,15 +267,7 @@ def test_no_stack_no_bucket_and_anothers_bucket_are_one_line(bucket, publish, mo
     bucket.delete()
     status, _, err = publish()
     assert (status, err.splitlines()[-1].split(";")[0]) == (1, f"fruits: bucket {BUCKET!r} is not there")
-    call = BaseClient._make_api_call
-
-    def refuse(client, operation, parameters):
-        if operation == "HeadBucket":
-            answer = {"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
-            raise ClientError(answer, operation)
-        return call(client, operation, parameters)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", refuse)
+    refuse(monkeypatch, "HeadBucket", refusal("403", 403))
     status, _, err = publish()
     assert (status, "is not of account 123456789012" in err) == (1, True)
 

@@ -5,12 +5,11 @@ import re
 import pytest
 from aws import account as account
 from aws import aws_login as aws_login
+from aws import refusal, refuse
 from aws import type_emr as type_emr
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 from emr_account import RELEASE, deploy, publish, put, remove
-from emr_server import Fault
 from emr_server import emr as emr
+from emr_services import Fault
 
 pytestmark = pytest.mark.slow
 
@@ -52,12 +51,7 @@ def test_what_cannot_be_started_is_one_line_and_costs_nothing(emr, type_emr, wor
 
 
 def test_a_bucket_of_somebody_else_is_told(emr, type_emr, monkeypatch):
-    def refuse(client, operation, asked, call=BaseClient._make_api_call):
-        if operation == "ListObjectsV2":
-            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, operation)
-        return call(client, operation, asked)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", refuse)
+    refuse(monkeypatch, "ListObjectsV2", refusal("AccessDenied", 403))
     status, _, err = type_emr("run", "--images", "s3://theirs/photos")
     assert (status, emr.jobs) == (1, {})
     assert err == "fruits: bucket 'theirs' is not open to this login (AccessDenied); it is another's, or elsewhere\n"

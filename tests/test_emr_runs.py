@@ -8,8 +8,8 @@ from aws import account as account
 from aws import aws_login as aws_login
 from aws import type_emr as type_emr
 from emr_account import APPLICATION, BUCKET, DRIVER_LOGS, put
-from emr_server import START, USED, Fault, press_at
 from emr_server import emr as emr
+from emr_services import START, USED, Fault, press_at
 
 from fruits.platform import emr_follow
 

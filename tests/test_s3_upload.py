@@ -10,12 +10,11 @@ import time
 
 import boto3
 import pytest
-from aws import REGION
+from aws import REGION, around_calls, refusal, refuse
 from aws import account as account
 from aws import aws_login as aws_login
 from aws import type_emr as type_emr
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 from moto.server import ThreadedMotoServer
 
 from fruits.platform import s3_upload
@@ -48,28 +47,6 @@ def upload(type_emr, tmp_path):
         return status, json.loads(out) if out else None, err
 
     return run
-
-
-@pytest.fixture
-def refuse(monkeypatch):
-    """Let one operation fail, for keys that end so."""
-
-    def order(operation: str, error: Exception, ending: str = "") -> None:
-        call = BaseClient._make_api_call
-
-        def perhaps(client, name, parameters):
-            if name == operation and parameters.get("Key", "").endswith(ending):
-                raise error
-            return call(client, name, parameters)
-
-        monkeypatch.setattr(BaseClient, "_make_api_call", perhaps)
-
-    return order
-
-
-def refusal(code: str, status: int, message: str = "no") -> ClientError:
-    about = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(about, "PutObject")
 
 
 def many(n: int) -> dict[str, bytes]:
@@ -149,15 +126,9 @@ def test_a_listing_holds_one_page_and_passes_over_what_nobody_asks_for(bucket, a
     keys = [f"photos/{folder}/{i:04}.jpg" for folder in ("A", "B", "C") for i in range(15)]
     for key in keys:
         bucket.put_object(Key=key, Body=key.encode())
-    call = BaseClient._make_api_call
-    client = boto3.client("s3")
     with pytest.MonkeyPatch.context() as small:
-        small.setattr(
-            BaseClient,
-            "_make_api_call",
-            lambda self, name, given: call(self, name, given | ({"MaxKeys": 5} if "List" in name else {})),
-        )
-        listing = Listing(client, {"Bucket": "fruits-1"}, "photos/")
+        around_calls(small, lambda name, given, call: call(name, given | ({"MaxKeys": 5} if "List" in name else {})))
+        listing = Listing(boto3.client("s3"), {"Bucket": "fruits-1"}, "photos/")
         wanted = [*keys[18:28], "photos/B/none.jpg", keys[3], keys[2], "photos/A", "photos/Z/1.jpg"]
         expected = [(len(key), hashlib.md5(key.encode()).hexdigest()) if key in keys else None for key in wanted]
         assert [listing.find(key) for key in wanted] == expected
@@ -173,9 +144,9 @@ def test_photos_come_in_the_order_of_keys_so_that_no_page_is_asked_for_twice(pho
 
 
 @pytest.mark.parametrize("code", ["BadDigest", "KeyTooLongError", "InternalError"])
-def test_a_photo_that_is_refused_is_listed_and_the_others_arrive(bucket, upload, photos, refuse, code):
+def test_a_photo_that_is_refused_is_listed_and_the_others_arrive(bucket, upload, photos, monkeypatch, code):
     photos(many(6))
-    refuse("PutObject", refusal(code, 500 if code == "InternalError" else 400, "no good"), "/4.jpg")
+    refuse(monkeypatch, "PutObject", refusal(code, 500 if code == "InternalError" else 400, "no good"), "/4.jpg")
     status, result, _ = upload()
     assert (status, result["sent"]) == (1, 5)
     assert result["failed"] == [{"path": "Training/Fruit 1/4.jpg", "error": "no good"}]
@@ -190,12 +161,8 @@ def test_a_photo_that_goes_while_it_is_sent_is_listed(bucket, upload, photos, tm
 
 def test_an_answer_without_our_checksum_is_no_arrival(bucket, upload, photos, monkeypatch):
     photos(many(1))
-    call = BaseClient._make_api_call
-    monkeypatch.setattr(
-        BaseClient,
-        "_make_api_call",
-        lambda self, name, given: call(self, name, given) | ({"ChecksumSHA256": "x"} if name == "PutObject" else {}),
-    )
+    other = {"PutObject": {"ChecksumSHA256": "x"}}
+    around_calls(monkeypatch, lambda name, given, call: call(name, given) | other.get(name, {}))
     status, result, _ = upload()
     assert (status, result["sent"], result["failed"][0]["error"]) == (1, 0, "S3 does not confirm its checksum")
 
@@ -210,18 +177,18 @@ def test_an_answer_without_our_checksum_is_no_arrival(bucket, upload, photos, mo
     ],
     ids=["expired", "denied", "bucket gone", "network gone"],
 )
-def test_what_is_wrong_with_all_ends_the_upload_in_one_line(bucket, upload, photos, refuse, error, says):
+def test_what_is_wrong_with_all_ends_the_upload_in_one_line(bucket, upload, photos, monkeypatch, error, says):
     photos(many(200))
-    refuse("PutObject", error)
+    refuse(monkeypatch, "PutObject", error)
     status, result, err = upload()
     assert (status, result) == (1, None)
     assert says in err.splitlines()[-1]
 
 
-def test_a_store_that_refuses_all_ends_the_upload(bucket, upload, photos, refuse, monkeypatch):
+def test_a_store_that_refuses_all_ends_the_upload(bucket, upload, photos, monkeypatch):
     monkeypatch.setattr(upload_module, "GIVE_UP", 10)
     photos(many(200))
-    refuse("PutObject", refusal("InternalError", 500, "We encountered an error"))
+    refuse(monkeypatch, "PutObject", refusal("InternalError", 500, "We encountered an error"))
     status, _, err = upload()
     assert status == 1
     assert "10 photos in a row could not be sent (We encountered an error)" in err.splitlines()[-1]
@@ -230,14 +197,12 @@ def test_a_store_that_refuses_all_ends_the_upload(bucket, upload, photos, refuse
 def test_a_large_file_is_not_held_in_memory(bucket, upload, photos, monkeypatch):
     monkeypatch.setattr(s3_upload, "LARGE", 1000)
     bodies = []
-    call = BaseClient._make_api_call
-    monkeypatch.setattr(
-        BaseClient,
-        "_make_api_call",
-        lambda self, name, given: (bodies.append(given["Body"]) if "Body" in given else None, call(self, name, given))[
-            1
-        ],
-    )
+
+    def note(name, given, call):
+        bodies.extend([given["Body"]] if "Body" in given else [])
+        return call(name, given)
+
+    around_calls(monkeypatch, note)
     photos({"A/large.tif": bytes(5000), "A/small.tif": bytes(500)})
     assert upload()[1]["sent"] == 2
     assert sorted(type(body).__name__ for body in bodies) == ["BufferedReader", "bytes"]
@@ -252,9 +217,9 @@ def test_without_a_stack_or_a_bucket_it_says_what_to_do(account, upload, photos)
     assert (status, "bucket 'nobodys-bucket' is not there; `fruits emr deploy`" in err) == (1, True)
 
 
-def test_a_bucket_of_somebody_else_gets_nothing(bucket, account, upload, photos, refuse):
+def test_a_bucket_of_somebody_else_gets_nothing(bucket, account, upload, photos, monkeypatch):
     photos(many(1))
-    refuse("HeadBucket", refusal("403", 403, "Forbidden"))
+    refuse(monkeypatch, "HeadBucket", refusal("403", 403, "Forbidden"))
     status, result, err = upload()
     assert (status, result) == (1, None)
     assert err == (
