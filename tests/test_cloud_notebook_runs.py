@@ -85,10 +85,11 @@ def test_the_sparkmagic_variant_runs_as_livy_runs_it(spark, first_run, tmp_path,
 
 
 def test_converted_notebooks_run_one_by_one_as_make_lab_opens_them(spark, first_run, tmp_path, capsys):
+    """The steps; the one to explore runs in the kernel above."""
     here = first_run[0].copy(tmp_path)
     told = {name: getattr(here.settings, name) for name in TOLD}
     before = versions(here.lake)
-    for file in notebooks.convert_all(FOLDER.glob("*.py"), tmp_path / "lab", told):
+    for file in notebooks.convert_all(FOLDER.glob("0[1-4]*.py"), tmp_path / "lab", told):
         names: dict = {}
         for source in code_of(nbformat.read(file, 4)):
             run(source, names)

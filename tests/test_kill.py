@@ -38,15 +38,15 @@ def nested_runs(lake: Path) -> int:
 
 # When to kill, and what must not be done by then: else the kill came too late to prove anything.
 MOMENTS = {
-    "bronze": (lambda lake: commits(lake, "bronze_images") >= 1, lambda lake: commits(lake, "bronze_images") >= 4),
-    "silver": (lambda lake: commits(lake, "silver_features") >= 1, lambda lake: commits(lake, "silver_features") >= 4),
+    "bronze": (lambda lake: commits(lake, "bronze_images") >= 1, lambda lake: commits(lake, "bronze_images") >= 3),
+    "silver": (lambda lake: commits(lake, "silver_features") >= 1, lambda lake: commits(lake, "silver_features") >= 3),
     "gold": (lambda lake: commits(lake, "gold_pca") >= 1, lambda lake: commits(lake, "gold_spectrum") >= 1),
     "compare": (lambda lake: nested_runs(lake) >= 1, lambda lake: commits(lake, "gold_comparison") >= 1),
 }
 
 
 def arguments(images: Path, lake: Path) -> list[str]:
-    chosen = ["--weights", str(TINY), "--k", "5", "--k-values", "2,3,9", "--chunk", "15", "--json"]
+    chosen = ["--weights", str(TINY), "--k", "5", "--k-values", "2,3,9", "--chunk", "20", "--json"]
     return ["run", "--images", str(images), "--lake", str(lake), *chosen]
 
 

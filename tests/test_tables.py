@@ -1,5 +1,6 @@
 """Where a lake may be, and what each reading and writing of it does, in folders of any name, URIs and schemas."""
 
+import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -99,6 +100,11 @@ def test_a_first_write_killed_before_its_commit_leaves_no_table(spark, tmp_path)
     put(lake, ("apple", 1), replace="name = 'apple'")
     assert content(lake.read(FRUIT)) == [("apple", 1)]
     assert content(lake.read_changes(FRUIT, -1, 0)) == [("apple", 1)]
+
+
+def test_a_commit_does_not_list_all_files_which_outside_of_utc_would_be_compared_with_the_log(spark, tmp_path):
+    put(Lake(spark, str(tmp_path)), ("apple", 1))
+    assert "allFiles" not in json.loads((tmp_path / "fruit" / "_delta_log" / f"{0:020}.crc").read_text())
 
 
 @pytest.mark.old

@@ -115,10 +115,10 @@ def known_moments(lake: Lake, backbone: str, groups: list[Group]) -> list[Group]
 
 def _find_kept(lake: Lake, backbone: str) -> tuple[list[Group], int]:
     """Give the groups that gold_moments holds of a backbone, and the version of silver_features that they cover."""
-    rows = lake.read(MOMENTS).where(F.col("backbone") == backbone).collect()
-    counted = ("split", "labelled", "photos", "fingerprint")
-    kept = [Group(*(row[name] for name in counted), unpack_moments(bytes(row["state"]))) for row in rows]
-    return sorted(kept, key=_key), min((row["silver_version"] for row in rows), default=0)
+    # By Arrow: collect() takes half as long again where a row is 7 MB.
+    rows = list(lake.read(MOMENTS).where(F.col("backbone") == backbone).toPandas().itertuples(index=False))
+    kept = [Group(row.split, row.labelled, row.photos, row.fingerprint, unpack_moments(row.state)) for row in rows]
+    return sorted(kept, key=_key), min((row.silver_version for row in rows), default=0)
 
 
 def _are_of(kept: list[Group], groups: list[Group]) -> bool:
