@@ -83,6 +83,12 @@ def spark(tmp_path_factory):
 
 
 @pytest.fixture
+def excepthook(monkeypatch) -> None:
+    """Have what a notebook puts in its place taken away again."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+
+@pytest.fixture
 def photos(tmp_path):
     """Write photos (any bytes) into a folder `photos` of the test's own, to upload."""
 

@@ -149,12 +149,6 @@ def test_a_setting_found_wrong_by_the_step_is_one_line_and_status_2(tmp_path, mo
     assert err.count("\n") == 1
 
 
-@pytest.fixture
-def excepthook(monkeypatch) -> None:
-    """Have what a notebook puts in its place taken away again."""
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-
-
 def run_here(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a notebook as python runs a script, in this process."""
     monkeypatch.setattr(sys, "argv", [f"{name}.py", *words])

@@ -11,6 +11,8 @@ from fruits.errors import SettingError
 from fruits.platform import parameters
 from fruits.settings import Settings, as_text, from_text, names
 
+pytestmark = pytest.mark.usefixtures("excepthook")  # read() replaces it
+
 VALUES = {
     "images": "./p",
     "lake": "main.fruits",
@@ -52,11 +54,6 @@ class Dbutils:
 
     def exit(self, result: str) -> None:
         self.result = result
-
-
-@pytest.fixture(autouse=True)
-def _excepthook(monkeypatch):
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # read() replaces it
 
 
 def test_one_set_of_names_drives_command_line_widgets_and_job_parameters():

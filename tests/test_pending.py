@@ -71,7 +71,7 @@ def test_where_it_says_that_there_is_none_the_three_steps_write_nothing(spark, d
 def test_there_is_some_left_wherever_a_run_died(spark, place):
     """Bronze finds nothing changed when such a run is repeated."""
     here = place(photo_set(labels=2, training=4))
-    settings = replace(here.settings, chunk=5)
+    settings = replace(here.settings, chunk=8)
     ingest_photos(spark, settings)
     assert has_work(spark, settings)  # before silver: no table yet
     with stopped_after_one_commit(SILVER):

@@ -92,13 +92,8 @@ def test_every_command_is_one_there_is(line):
             pytest.fail(f"nothing here knows how to run {line!r}")
 
 
-@pytest.fixture
-def _excepthook(monkeypatch):
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # read() replaces it
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("_excepthook")
+@pytest.mark.usefixtures("excepthook")
 def test_every_command_and_every_piece_of_python_does_its_work(tmp_path, monkeypatch, capsys):
     """In the order of the README, in one folder and in one session, which the first command opens.
 
