@@ -32,7 +32,7 @@ def done(first_run, tmp_path):
 
 def test_a_settled_lake_has_none_and_another_setting_makes_some(spark, first_run):
     settings = first_run[0].settings
-    for same in ({}, {"chunk": 7}, {"sync": "mirror"}, {"promote": "always"}):
+    for same in ({}, {"chunk": 7, "sync": "mirror", "promote": "always"}):
         assert not has_work(spark, replace(settings, **same)), same
     for other in ({"k": 2}, {"k": 0.5}, {"k_values": (2, 5)}, {"weights": "fruits"}, {"tracking": ""}):
         assert has_work(spark, replace(settings, **other)), other
