@@ -5,6 +5,7 @@ import functools
 import io
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from fruits.vision.decode import decode_photo
 GOLDEN = Path(__file__).parent / "golden"
 TINY = GOLDEN / "tiny.tflite"
 SHARED = Path(__file__).parents[2] / "shared"
+# How `make test` finds the files that it runs on both engines.
+ON_SPARK = re.search(r"^ON_SPARK := '(.+)'$", (Path(__file__).parents[1] / "Makefile").read_text(), re.M)[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,6 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, marker in (("spark", "spark"), ("account", "slow")):
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(marker)
+        if item.get_closest_marker("spark") and not re.search(ON_SPARK, item.path.read_text(), re.M):
+            raise pytest.UsageError(f"make test would not run {item.nodeid}: {item.path} does not fit its ON_SPARK")
 
 
 @pytest.fixture(scope="session", autouse=True)
