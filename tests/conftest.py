@@ -80,8 +80,8 @@ def spark(tmp_path_factory):
 
             os.environ["SPARK_REMOTE"] = stack.enter_context(connect_server(tmp_path_factory.mktemp("server")))
         session = open_session()
-        # For a dozen photos; tests that start a process, a cluster or S3 have more than one.
-        session.conf.set("spark.sql.shuffle.partitions", "1")
+        # For a dozen photos; on Connect one, which is what serverless compute makes of so little.
+        session.conf.set("spark.sql.shuffle.partitions", "1" if is_connect(session) else "2")
         yield session
         if is_connect(session):
             session.stop()  # while its server is there: without, it asks for it for minutes

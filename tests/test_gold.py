@@ -208,8 +208,8 @@ def test_without_tracking_only_the_latest_model_stays(reduced):
     assert {row["model"] for row in lake.read(SPECTRUM).collect()} == {first["model"], second["model"]}
 
 
-def test_a_fit_is_recorded_once_tracking_is_back(reduced, tmp_path, capsys, monkeypatch):
-    lake, _ = reduced
+def test_a_fit_is_recorded_once_tracking_is_back(lake, tmp_path, capsys, monkeypatch):
+    write_features(lake, make_features(12), make_features(2, "Test"))
     result = reduce(lake, tracking=NOWHERE)
     assert result["run_id"] is None
     assert "tracking: off" in capsys.readouterr().err

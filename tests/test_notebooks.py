@@ -111,13 +111,13 @@ def on_databricks(name: str, spark, **settings: str) -> Dbutils:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("excepthook")
-def test_two_by_python_and_by_spark_submit(place, monkeypatch, capsys):
-    """Bronze by python, here in this process; silver by spark-submit, which brings a Spark of its own."""
+def test_two_by_python_and_by_spark_submit(place):
+    """Bronze by python, which starts a small Spark of its own; silver by spark-submit, which brings its own."""
     here = place(photo_set(labels=2, training=2, test=1))
     options = here.options("images", "lake", "weights", "tracking")
-    run_here("01_bronze_images", options, monkeypatch)
-    assert "'new': 6" in capsys.readouterr().out
+    ran = by_python("01_bronze_images", *options)
+    assert ran.returncode == 0, ran.stderr
+    assert "'new': 6" in ran.stdout
     ran = by_spark_submit("02_silver_features", *options)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "'computed': 6" in ran.stdout
@@ -137,9 +137,10 @@ def test_a_wrong_setting_is_one_line_and_status_2(tmp_path):
 @pytest.mark.usefixtures("spark", "excepthook")
 def test_a_setting_found_wrong_by_the_step_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
     """In this process, which has a session; test_parameters.py ends a process by such an error."""
-    words = ["--images", str(tmp_path / "none"), "--lake", str(tmp_path / "lake")]
+    words = ["01_bronze_images.py", "--images", str(tmp_path / "none"), "--lake", str(tmp_path / "lake")]
+    monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SettingError) as wrong:
-        run_here("01_bronze_images", words, monkeypatch)
+        runpy.run_path(str(FOLDER / words[0]), run_name="__main__")
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
         sys.excepthook(wrong.type, wrong.value, wrong.tb)
@@ -147,12 +148,6 @@ def test_a_setting_found_wrong_by_the_step_is_one_line_and_status_2(tmp_path, mo
     assert (ended.value.code, out) == (2, "")
     assert err.startswith("fruits: images=")
     assert err.count("\n") == 1
-
-
-def run_here(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a notebook as python runs a script, in this process."""
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", *words])
-    runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
 
 
 def by_python(name: str, *options: object) -> subprocess.CompletedProcess:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY
+from conftest import TINY, features_of
 from photos import jpeg
 
 from fruits.platform import tracking
@@ -18,7 +18,6 @@ from fruits.stats.calibration import Calibration, temper
 from fruits.stats.discriminant import fit_discriminant, log_scores
 from fruits.stats.moments import measure_moments
 from fruits.stats.pca import fit_pca, project
-from fruits.vision.decode import decode_photo
 
 COLOURS = {"Cherry": (200, 30, 40), "Lemon": (240, 220, 60), "Lime": (234, 222, 64)}
 BETWEEN = (236, 221, 63)  # Lemon and Lime
@@ -32,26 +31,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_store_of_the_machine
 
 
 @pytest.fixture(scope="module")
-def measure():
-    """Gives the features of one photo by the tiny network."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=TINY.read_bytes(), num_threads=1)
-    interpreter.allocate_tensors()
-    given, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-
-    def run(content):
-        interpreter.set_tensor(given["index"], decode_photo(content, 32)[0][np.newaxis])
-        interpreter.invoke()
-        return interpreter.get_tensor(result["index"]).reshape(-1)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def features(measure):
+def features():
     """Features of eight noisy photos per colour, and their labels."""
-    rows = [measure(jpeg(colour, seed=seed)) for colour in COLOURS.values() for seed in range(8)]
+    rows = [features_of(jpeg(colour, seed=seed)) for colour in COLOURS.values() for seed in range(8)]
     return np.stack(rows), np.repeat(list(COLOURS), 8)
 
 
@@ -155,7 +137,7 @@ def test_models_have_signature_example_and_exact_requirements(recorded):
     assert {path.suffix for path in folder.joinpath("code").rglob("*") if path.is_file()} == {".py", ".csv"}
 
 
-def test_classifier_names_photos_without_spark_tensorflow_or_this_repository(recorded, fit, measure, tmp_path):
+def test_classifier_names_photos_without_spark_tensorflow_or_this_repository(recorded, fit, tmp_path):
     opened, _ = recorded
     good = {name: jpeg(colour, seed=99) for name, colour in COLOURS.items()} | {"between": jpeg(BETWEEN)}
     photos = good | {"bad": b"no photo"}
@@ -183,7 +165,7 @@ print(json.dumps([list(result.index), *(list(result[name]) for name in ("label",
     assert done.returncode == 0, done.stderr
     index, labels, probabilities, others, errors = json.loads(done.stdout.splitlines()[-1])
     assert index == [7, 5, 3, 2, 1]
-    scores = project(np.stack([measure(content) for content in good.values()]), fit.pca, K)
+    scores = project(np.stack([features_of(content) for content in good.values()]), fit.pca, K)
     expected = temper(log_scores(scores, fit.discriminant, K), 2.5)
     assert labels[:3] == list(COLOURS) and labels[3:] == [fit.discriminant.labels[expected[3].argmax()], None]
     np.testing.assert_allclose(probabilities[:4], expected.max(axis=1), rtol=1e-3)  # single precision on disk
