@@ -6,7 +6,6 @@ import pytest
 from test_tracking import ROWS, K, children, search
 from test_tracking import features as features
 from test_tracking import fit as fit
-from test_tracking import measure as measure
 
 from fruits.platform import tracking
 from fruits.settings import Settings
