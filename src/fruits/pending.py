@@ -4,14 +4,13 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from fruits.accumulate import count_groups
-from fruits.bronze import BRONZE
 from fruits.compare import choose_ks, kept_rows
 from fruits.errors import FruitsError
 from fruits.gold import fingerprint_of, kept_spectrum, name_fit, survey_scores
 from fruits.platform import tracking
 from fruits.platform.tables import Lake
 from fruits.settings import Settings
-from fruits.silver import SILVER, choose_backbone, features_of, fingerprint
+from fruits.silver import SILVER, Survey, choose_backbone, survey_photos
 from fruits.stats.pca import choose_k
 
 
@@ -31,7 +30,8 @@ def _is_done(lake: Lake, settings: Settings) -> bool:
     if not lake.exists(SILVER):
         return False
     backbone = choose_backbone(lake, settings).id
-    if fingerprint(lake.read(BRONZE)) != fingerprint(features_of(lake, backbone)):
+    counted = survey_photos(lake)
+    if counted.get(None, Survey()) != counted.get(backbone, Survey()):
         return False
     groups = count_groups(lake).get(backbone, [])
     name = name_fit(backbone, groups)

@@ -1,7 +1,7 @@
 """bronze_images -> silver_features: 1280 numbers per photo, or an error in words; the network sees a content once."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -40,6 +40,21 @@ ROWS_PER_BATCH = 256  # 1.3 MB of features leave the worker at a time, whatever 
 FIRST_CHUNK = 2000  # small, so that rate and time left are known early; chunks then grow fourfold up to the setting
 
 
+@dataclass(frozen=True)
+class Survey:
+    """Photos of a table, counted.
+
+    Attributes:
+        number: how many.
+        mark: hash of path and state of each, free of order.
+        errors: how many have an error.
+    """
+
+    number: int = 0
+    mark: int = 0
+    errors: int = field(default=0, compare=False)
+
+
 def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     """Bring silver_features of one backbone up to date with bronze_images.
 
@@ -58,23 +73,26 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
         raise FruitsError(f"lake={settings.lake!r} has no {BRONZE.name}; run `fruits bronze` first")
     backbone = choose_backbone(lake, settings)
     result = {"backbone": backbone.id, "computed": 0, "reused": 0, "removed": 0}
-    photos, counts = lake.read(BRONZE), None
-    if lake.exists(SILVER):
-        have, errors = _survey(features_of(lake, backbone.id))
-        counts = {"total": have[0], "errors": errors} if have == fingerprint(photos) else None
-    if counts is None:
-        missing = find_missing(photos, features_of(lake, backbone.id)).toPandas().sort_values("path")
+    counted = survey_photos(lake)
+    photos, have = counted.get(None, Survey()), counted.get(backbone.id, Survey())
+    if photos != have:
+        missing = find_missing(lake.read(BRONZE), features_of(lake, backbone.id)).toPandas().sort_values("path")
         todo = missing.loc[missing["sha256"].notna() & ~missing["known"], ["path", "sha256"]]
         once = todo.drop_duplicates("sha256")
         if len(todo) < len(missing):  # before the pruning: a photo that moved finds its features in the row it left
             result["reused"] = _settle(lake, backbone.id)
-        result["removed"] = _prune(lake)
-        counts = _compute(lake, backbone, once, settings.chunk)
+        # Each photo that is not missing has its one row: without more rows than these, none is stale.
+        if have.number > photos.number - len(missing) or counted.keys() - {None, backbone.id}:
+            result["removed"] = _prune(lake)
+        errors = _count_errors(lake, backbone.id) if result["reused"] or result["removed"] else have.errors
+        errors = _compute(lake, backbone, once, settings.chunk, errors)
         result["computed"] = len(once)
         if len(once) < len(todo):
             result["reused"] += _settle(lake, backbone.id)
-            counts = {}
-    return result | (counts or count_features(lake, backbone.id))
+        have = replace(have, number=have.number + len(once), errors=errors)
+        if result["reused"] or result["removed"]:
+            have = survey_photos(lake).get(backbone.id, Survey())
+    return result | {"total": have.number, "errors": have.errors}
 
 
 def choose_backbone(lake: Lake, settings: Settings) -> Backbone:
@@ -110,32 +128,26 @@ def features_of(lake: Lake, backbone: str) -> DataFrame:
     return lake.read(SILVER).where(F.col("backbone") == backbone)
 
 
-def count_features(lake: Lake, backbone: str) -> dict[str, int]:
-    """Count the rows of one backbone, and those that are errors."""
-    (total, _), errors = _survey(features_of(lake, backbone))
-    return {"total": total, "errors": errors}
-
-
 def state() -> Column:
     """Hash what a photo's row depends on beside its path: the content (or why there is none), the label, the split."""
     return F.xxhash64(F.coalesce("sha256", "error"), "label", "split")
 
 
 def photo_hash() -> Column:
-    """Hash which photo a row is of, in which state; the bit_xor of these is the fingerprint of a set of photos."""
+    """Hash which photo a row is of, in which state; the bit_xor of these marks a set of photos."""
     return F.xxhash64("path", state())
 
 
-def fingerprint(photos: DataFrame) -> tuple[int, int]:
-    """Tell whether two tables hold the same photos: their number, and a hash of path and state free of order."""
-    return _survey(photos)[0]
+def survey_photos(lake: Lake) -> dict[str | None, Survey]:
+    """Survey bronze_images, as None, and the rows of every backbone in silver_features; what has no row is not there.
 
-
-def _survey(photos: DataFrame) -> tuple[tuple[int, int], int]:
-    """Give the fingerprint of photos and, in the same pass, the number that have an error."""
-    marks = F.coalesce(F.bit_xor(photo_hash()), F.lit(0))
-    number, mark, errors = photos.agg(F.count("*"), marks, F.count("error")).collect()[0]
-    return (number, mark), errors
+    Surveys are equal where the photos are.
+    """
+    columns = ["backbone", "path", "sha256", "label", "split", "error"]
+    photos = lake.read(BRONZE).withColumn("backbone", F.lit(None).cast("string")).select(columns)
+    rows = photos.union(lake.read(SILVER).select(columns)).groupBy("backbone")
+    counted = rows.agg(F.count("*"), F.bit_xor(photo_hash()), F.count("error")).collect()
+    return {backbone: Survey(number, mark, errors) for backbone, number, mark, errors in counted}
 
 
 def find_missing(photos: DataFrame, features: DataFrame) -> DataFrame:
@@ -216,8 +228,6 @@ def _settle(lake: Lake, backbone: str) -> int:
 
 def _prune(lake: Lake) -> int:
     """Remove the rows, of every backbone, whose photo left bronze or has another content now. Returns how many."""
-    if not lake.exists(SILVER):
-        return 0
     content = F.coalesce("sha256", "error").alias("content")
     photos = lake.read(BRONZE).select("path", content)
     stale = lake.read(SILVER).select("path", "backbone", content).join(photos, ["path", "content"], "leftanti")
@@ -227,19 +237,18 @@ def _prune(lake: Lake) -> int:
     return count
 
 
-def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> dict[str, int]:
+def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int, errors: int) -> int:
     """Run the network on photos (path, sha256; in the order of their path), a commit per chunk.
 
     Returns:
-        What count_features gives afterwards; nothing where nothing was to be done.
+        How many rows of the backbone have an error afterwards; `errors` had one before.
     """
     if todo.empty:
-        return {}
+        return errors
     calibration = ()
     if backbone.precision == "int8":
         calibration = [bytes(row["content"]) for row in _calibration_photos(lake).select("content").collect()]
     network = load_network(backbone, calibration)
-    errors = count_features(lake, backbone.id)["errors"] if lake.exists(SILVER) else 0
     progress, start, size = Progress("silver", len(todo)), 0, min(FIRST_CHUNK, limit)
     while start < len(todo):
         chunk = todo.iloc[start : start + size]
@@ -251,9 +260,14 @@ def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int) -> 
         lake.append(compute_features(photos, backbone.id, network, backbone.input_size), SILVER)
         start, size = start + len(chunk), min(4 * size, limit)
         # Counted in what is written: counting the plan again would run the network again.
-        counts = count_features(lake, backbone.id)
-        progress.add(len(chunk), counts["errors"] - errors - progress.errors)
-    return counts
+        before, errors = errors, _count_errors(lake, backbone.id)
+        progress.add(len(chunk), errors - before)
+    return errors
+
+
+def _count_errors(lake: Lake, backbone: str) -> int:
+    """Count the rows of a backbone that have an error; by Delta's statistics, files without one are not opened."""
+    return features_of(lake, backbone).where("error IS NOT NULL").count()
 
 
 def _calibration_photos(lake: Lake) -> DataFrame:
