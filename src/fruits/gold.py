@@ -100,7 +100,7 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
         fit = fit or fit_features(lake, backbone, groups)
         others = [each for each in scored if each != model]
         older = _choose_older(others, opened and opened(), settings) if others else []
-        staying = [each for each in scored if each not in older]
+        staying = {each: number for each, (number, _) in scored.items() if each not in older}
         projected = _project_missing(lake, backbone, fit, k, model, staying, older)
     store = opened and opened()
     if store is not None:
@@ -212,27 +212,29 @@ def _projector(pca: Pca, k: int, model: str) -> Callable[[Iterable[pa.RecordBatc
 
 
 def _project_missing(
-    lake: Lake, backbone: str, fit: Fit, k: int, model: str, staying: list[str], older: list[str]
+    lake: Lake, backbone: str, fit: Fit, k: int, model: str, staying: dict[str, int], older: list[str]
 ) -> int:
     """Bring gold_pca of one model up to date with silver_features.
 
-    Of the models that gold_pca holds, the rows of `staying` are kept where their photos are as they were, and those of
-    `older` leave: where the model is new, in the commit that brings its rows.
+    Of the models that gold_pca holds, the rows of `staying` (how many each has) are kept where their photos are as they
+    were, and those of `older` leave: where the model is new, in the commit that brings its rows.
 
     Returns:
         The number of new rows.
     """
     features = with_features(features_of(lake, backbone))
-    if staying:
-        _prune(lake)
+    photos = sum(group.photos for group in fit.groups)
     if model in staying:
-        features = features.join(scores_of(lake, model).select("path"), "path", "leftanti")
+        have = _comparable(scores_of(lake, model)).select("path", state().alias("state"))
+        features = features.withColumn("state", state()).join(have, ["path", "state"], "leftanti")
         new, replaced = features.count(), None
         if older:
             lake.delete(PCA, _is_of(older))
     else:
-        new = sum(group.photos for group in fit.groups)
-        replaced = _is_of([*older, model]) if older else None
+        new, replaced = photos, _is_of([*older, model]) if older else None
+    # Each photo that is not new has its one row: without more rows than these, none is stale.
+    if staying and staying != {model: photos - new}:
+        _prune(lake)
     if new:
         lake.append(project_photos(features.select(FEATURES), fit.pca, k, model), PCA, replaced)
     report(f"gold: {new} photos projected on {k} components")
