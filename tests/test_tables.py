@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fruits.errors import SettingError
-from fruits.platform.tables import Lake, Table, locate, quote
+from fruits.platform.tables import Lake, Table, locate, quote, remembered
 
 FRUIT = Table("fruit", "name string, weight int", changes=True)
 ODD = "a b%20c #d é 'q' `t` \"w\""
@@ -108,6 +108,28 @@ def test_a_commit_does_not_list_all_files_which_outside_of_utc_would_be_compared
 
 
 @pytest.mark.old
+def test_an_answer_is_remembered_while_its_table_is_as_it_was_where_a_folder_tells(tmp_path):
+    asked = []
+
+    @remembered(FRUIT)
+    def ask(lake, about):
+        asked.append(about)
+        return len(asked)
+
+    lake, elsewhere, bucket = (Lake(None, place) for place in (f"{tmp_path}/a", f"{tmp_path}/b", "s3://bucket/lake"))
+    assert [ask(lake, "k"), ask(lake, "k"), ask(bucket, "k"), ask(bucket, "k")] == [1, 2, 3, 4]
+    logs = [Path(place.location) / FRUIT.name / "_delta_log" for place in (lake, elsewhere)]
+    for log in logs:
+        log.mkdir(parents=True)
+        (log / f"{0:020}.json").touch()
+    assert [ask(lake, "k"), ask(lake, "k"), ask(lake, "model"), ask(lake, "model")] == [5, 5, 6, 6]
+    assert [ask(elsewhere, "model"), ask(elsewhere, "model")] == [7, 7]
+    (logs[1] / f"{1:020}.json").touch()
+    assert [ask(elsewhere, "model"), ask(elsewhere, "model")] == [8, 8]
+    os.utime(logs[1] / f"{1:020}.json", (1, 1))  # made anew, to as many commits
+    assert [ask(elsewhere, "model"), ask(elsewhere, "model")] == [9, 9]
+
+
 def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each_that_can_be_read_again(lake):
     assert lake.history(FRUIT, 5) == []
     before = datetime.now(UTC) - timedelta(seconds=1)

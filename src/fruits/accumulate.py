@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from fruits.platform.progress import report
-from fruits.platform.tables import Lake, Table, quote
+from fruits.platform.tables import Lake, Table, quote, remembered
 from fruits.silver import SILVER, photo_hash
 from fruits.stats.moments import (
     Moments,
@@ -57,6 +57,7 @@ class Group:
     moments: Moments | None = None
 
 
+@remembered(SILVER)
 def count_groups(lake: Lake) -> dict[str, list[Group]]:
     """Count the photos that have features, per backbone, without reading the features.
 

@@ -15,7 +15,7 @@ from fruits.accumulate import Group, as_matrix, count_groups, refreshed_moments,
 from fruits.errors import FruitsError
 from fruits.platform import tracking
 from fruits.platform.progress import report
-from fruits.platform.tables import Lake, Table, quote
+from fruits.platform.tables import Lake, Table, quote, remembered
 from fruits.record import record_fit
 from fruits.settings import Settings
 from fruits.silver import SILVER, choose_backbone, features_of, photo_hash, state
@@ -264,6 +264,7 @@ def _choose_older(others: list[str], store: tracking.Tracking | None, settings: 
     return [] if champion == tracking.UNKNOWN else [each for each in others if each != champion]
 
 
+@remembered(SPECTRUM)
 def kept_spectrum(lake: Lake, name: str) -> dict[str, dict[str, Any]]:
     """Give what gold_spectrum holds of a fit: per model the cumulative ratios and the MLflow run."""
     rows = (

@@ -1,13 +1,14 @@
 """The lake: one reader, one appender, one merger, for Unity Catalog, folders and object stores alike."""
 
+import functools
 import os
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -16,6 +17,7 @@ from fruits.errors import SettingError
 from fruits.platform import s3a
 
 SCHEMA = re.compile(r"[\w-]+\.[\w-]+")  # catalog.schema
+T = TypeVar("T")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")  # s3://, s3a://, abfss://, dbfs:/, file:/
 
 
@@ -88,6 +90,14 @@ class Lake:
         if self._is_folder:
             return max(int(commit.stem) for commit in self._commits(table))
         return self.spark.sql(f"DESCRIBE HISTORY {self._sql_name(table)} LIMIT 1").first()["version"]
+
+    def stamp(self, table: Table) -> tuple | None:
+        """Tell one state of the table from any other, where that asks nobody: a folder's newest commit, and its time.
+
+        None elsewhere, and for a table that was never written.
+        """
+        newest = max(self._commits(table), default=None) if self._is_folder else None
+        return newest and (str(newest), newest.stat().st_mtime_ns)
 
     def history(self, table: Table, last: int) -> list[dict[str, Any]]:
         """List the last commits of the table, newest first: when (UTC), version and rows written, None if not said."""
@@ -210,6 +220,32 @@ class Lake:
         if is_schema(self.location):
             return ".".join(f"`{part}`" for part in (*self.location.split("."), table.name))
         return "delta.`" + f"{self.location}/{table.name}".replace("`", "``") + "`"
+
+
+def remembered(table: Table) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Answer a question to a lake again without asking, while `table`, all that it is about, is as it was.
+
+    For the step that follows in the same process: the newest answer is kept, which nobody may change.
+    """
+
+    def decorate(ask: Callable[..., T]) -> Callable[..., T]:
+        newest: dict[tuple, T] = {}
+
+        @functools.wraps(ask)
+        def answer(lake: Lake, *about: Any) -> T:
+            stamp = lake.stamp(table)
+            if stamp is None:
+                return ask(lake, *about)
+            key = (stamp, *about)
+            if key not in newest:
+                told = ask(lake, *about)
+                newest.clear()
+                newest[key] = told
+            return newest[key]
+
+        return answer
+
+    return decorate
 
 
 def quote(text: str) -> str:
