@@ -97,7 +97,7 @@ def refreshed_moments(lake: Lake, backbone: str, groups: list[Group]) -> Iterato
         moments = _measure_all(lake, backbone, groups, version)
     groups = [replace(group, moments=moments[_key(group)]) for group in groups]
     with ThreadPoolExecutor(1) as pool:
-        saved = pool.submit(_save, lake, backbone, groups, version)
+        saved = pool.submit(_save, lake, backbone, groups, version, bool(kept))
         yield groups
     saved.result()
 
@@ -222,12 +222,12 @@ def _key(group: Group) -> tuple[str, bool]:
     return group.split, group.labelled
 
 
-def _save(lake: Lake, backbone: str, groups: list[Group], version: int) -> None:
+def _save(lake: Lake, backbone: str, groups: list[Group], version: int, again: bool) -> None:
     rows = [
         (backbone, group.split, group.labelled, group.photos, group.fingerprint, version, pack_moments(group.moments))
         for group in groups
     ]
-    lake.append_rows(rows, MOMENTS, f"backbone = {quote(backbone)}")
+    lake.append_rows(rows, MOMENTS, f"backbone = {quote(backbone)}" if again else None)
 
 
 def _follow_changes(

@@ -60,7 +60,8 @@ def compare_components(spark: SparkSession, settings: Settings) -> dict[str, Any
     run_id, mark = kept[model]["run_id"], fingerprint_of(groups)[1]
     ks = choose_ks(settings.k_values, len(cumulative), choose_k(cumulative, settings.k))
     _tell_left_out(settings.k_values, len(cumulative))
-    rows, recorded = kept_rows(lake, model, mark)
+    older = kept_rows(lake, model)
+    rows, recorded = choose_rows(older, mark)
     scored = [row["k"] for row in rows] == ks
     promoted = store = None
     if run_id and not (scored and recorded == run_id and settings.promote != "always"):
@@ -75,7 +76,7 @@ def compare_components(spark: SparkSession, settings: Settings) -> dict[str, Any
     else:
         run_id = recorded if scored else None
     if not scored or recorded != run_id:
-        _save_rows(lake, model, mark, run_id, rows)
+        _save_rows(lake, model, mark, run_id, rows, again=bool(older))
     recommended = [row["k"] for row in rows if row["recommended"]]
     return {
         "model": model,
@@ -199,14 +200,26 @@ def _record_rows(store: tracking.Tracking, run_id: str, rows: Sequence[dict[str,
     return tracking.log_comparison(store, run_id, measured, recommended, figures)
 
 
-def kept_rows(lake: Lake, model: str, mark: int) -> tuple[list[dict[str, Any]], str | None]:
-    """Give the comparison kept of this model, if it covers these photos, and the MLflow run it is recorded under."""
-    kept = lake.read(COMPARISON).where((F.col("model") == model) & (F.col("fingerprint") == mark))
-    rows = sorted((row.asDict() for row in kept.collect()), key=lambda row: row["k"])
+def kept_rows(lake: Lake, model: str) -> list[dict[str, Any]]:
+    """Give what gold_comparison holds of a model, by k."""
+    rows = lake.read(COMPARISON).where(F.col("model") == model).collect()
+    return sorted((row.asDict() for row in rows), key=lambda row: row["k"])
+
+
+def choose_rows(kept: Sequence[dict[str, Any]], mark: int) -> tuple[list[dict[str, Any]], str | None]:
+    """Choose of the kept rows of a model those that cover just these photos, and the MLflow run that has them.
+
+    Returns:
+        Rows as score_components gives them, and the id of the run; none of both if the photos were others.
+    """
+    rows = [row for row in kept if row["fingerprint"] == mark]
     measured = [{name: row[name] for name in row if name not in ("model", "fingerprint", "run_id")} for row in rows]
     return measured, rows[0]["run_id"] if rows else None
 
 
-def _save_rows(lake: Lake, model: str, mark: int, run_id: str | None, rows: Sequence[dict[str, Any]]) -> None:
+def _save_rows(
+    lake: Lake, model: str, mark: int, run_id: str | None, rows: Sequence[dict[str, Any]], again: bool
+) -> None:
     values = [(model, *row.values(), mark, run_id) for row in rows]
-    lake.append_rows(values, COMPARISON, f"model = {quote(model)}")
+    # To replace takes more than twice as long, even where there is nothing to replace.
+    lake.append_rows(values, COMPARISON, f"model = {quote(model)}" if again else None)

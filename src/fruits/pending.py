@@ -4,7 +4,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from fruits.accumulate import count_groups
-from fruits.compare import choose_ks, kept_rows
+from fruits.compare import choose_ks, choose_rows, kept_rows
 from fruits.errors import FruitsError
 from fruits.gold import fingerprint_of, kept_spectrum, name_fit, survey_scores
 from fruits.platform import tracking
@@ -44,7 +44,7 @@ def _is_done(lake: Lake, settings: Settings) -> bool:
     if model not in kept or survey_scores(lake).get(model) != fingerprint_of(groups):
         return False
     run_id = kept[model]["run_id"]
-    rows, recorded = kept_rows(lake, model, fingerprint_of(groups)[1])
+    rows, recorded = choose_rows(kept_rows(lake, model), fingerprint_of(groups)[1])
     if [row["k"] for row in rows] != choose_ks(settings.k_values, len(cumulative), k) or recorded != run_id:
         return False
     if tracking.resolve_uri(settings) is None:

@@ -84,12 +84,12 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
         # Each photo that is not missing has its one row: without more rows than these, none is stale.
         if have.number > photos.number - len(missing) or counted.keys() - {None, backbone.id}:
             result["removed"] = _prune(lake)
-        errors = _count_errors(lake, backbone.id) if result["reused"] or result["removed"] else have.errors
-        errors = _compute(lake, backbone, once, settings.chunk, errors)
+        before = None if result["reused"] or result["removed"] else have.errors
+        errors = _compute(lake, backbone, once, settings.chunk, before)
         result["computed"] = len(once)
         if len(once) < len(todo):
             result["reused"] += _settle(lake, backbone.id)
-        have = replace(have, number=have.number + len(once), errors=errors)
+        have = Survey(have.number + len(once), errors=have.errors + errors)
         if result["reused"] or result["removed"]:
             have = survey_photos(lake).get(backbone.id, Survey())
     return result | {"total": have.number, "errors": have.errors}
@@ -237,14 +237,23 @@ def _prune(lake: Lake) -> int:
     return count
 
 
-def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int, errors: int) -> int:
-    """Run the network on photos (path, sha256; in the order of their path), a commit per chunk.
+def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int, before: int | None) -> int:
+    """Run the network on photos, a commit per chunk.
+
+    Args:
+        lake: holds the photos.
+        backbone: the network.
+        todo: path and sha256 of the photos, in the order of their path.
+        limit: photos in a chunk, at most.
+        before: rows of the backbone that have an error already; None where they are to be counted.
 
     Returns:
-        How many rows of the backbone have an error afterwards; `errors` had one before.
+        How many of the photos have an error.
     """
     if todo.empty:
-        return errors
+        return 0
+    if before is None:
+        before = _count_errors(lake, backbone.id)
     calibration = ()
     if backbone.precision == "int8":
         calibration = [bytes(row["content"]) for row in _calibration_photos(lake).select("content").collect()]
@@ -260,8 +269,8 @@ def _compute(lake: Lake, backbone: Backbone, todo: pd.DataFrame, limit: int, err
         lake.append(compute_features(photos, backbone.id, network, backbone.input_size), SILVER)
         start, size = start + len(chunk), min(4 * size, limit)
         # Counted in what is written: counting the plan again would run the network again.
-        before, errors = errors, _count_errors(lake, backbone.id)
-        progress.add(len(chunk), errors - before)
+        errors = _count_errors(lake, backbone.id) - before
+        progress.add(len(chunk), errors - progress.errors)
     return errors
 
 
