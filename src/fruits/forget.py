@@ -1,10 +1,12 @@
 """The right to erasure: given photos leave every table, and every file under the tables."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from fruits.accumulate import MOMENTS
 from fruits.bronze import BRONZE
@@ -39,19 +41,21 @@ def forget_photos(spark: SparkSession, settings: Settings, paths: Sequence[str])
     if not lake.exists(BRONZE):
         raise FruitsError(f"lake={settings.lake!r} has no {BRONZE.name}, so there is nothing to forget")
     wanted = spark.createDataFrame([(path,) for path in dict.fromkeys(paths)], "path string")
-    found = {table: lake.read(table).select("path").join(wanted, "path", "leftsemi") for table in TABLES}
-    counts = {table: rows.count() for table, rows in found.items()}
-    known = {row["path"] for row in reduce(DataFrame.union, found.values()).distinct().collect()}
+    rows = reduce(DataFrame.union, (lake.read(table).select(F.lit(table.name), "path") for table in TABLES))
+    # All at once, and counted here: what was asked for is not much.
+    found = rows.toDF("table", "path").join(wanted, "path", "leftsemi").collect()
+    counts = Counter(row["table"] for row in found)
+    known = {row["path"] for row in found}
     if known:
         # First, for after an interruption only photos that some table still has would ask for it.
         lake.delete(MOMENTS, "true")
-    for table, count in counts.items():
-        if count:
+    for table in TABLES:
+        if counts[table.name]:
             lake.merge(wanted, table, ["path"], delete=True)
     for table in (*TABLES, MOMENTS):
         report(f"forget: erasing older files of {table.name}")
         lake.erase_history(table)
     return {
-        "erased": {table.name: count for table, count in counts.items()},
+        "erased": {table.name: counts[table.name] for table in TABLES},
         "not_found": [path for path in dict.fromkeys(paths) if path not in known],
     }
