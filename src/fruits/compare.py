@@ -53,13 +53,13 @@ def compare_components(spark: SparkSession, settings: Settings) -> dict[str, Any
     backbone, groups = choose_features(lake, settings)
     name = name_fit(backbone, groups)
     kept = kept_spectrum(lake, name)
-    cumulative = np.array(next(iter(kept.values()))["cumulative"]) if kept else None
-    model = f"{name}-k{choose_k(cumulative, settings.k)}" if kept else name
-    if model not in kept:
+    k = choose_k(kept.cumulative, settings.k) if kept.runs else None
+    model = f"{name}-k{k}" if k else name
+    if model not in kept.runs:
         raise FruitsError(f"lake={settings.lake!r} has no PCA {model}; run `fruits gold` with the same settings first")
-    run_id, mark = kept[model]["run_id"], fingerprint_of(groups)[1]
-    ks = choose_ks(settings.k_values, len(cumulative), choose_k(cumulative, settings.k))
-    _tell_left_out(settings.k_values, len(cumulative))
+    run_id, mark = kept.runs[model], fingerprint_of(groups)[1]
+    ks = choose_ks(settings.k_values, len(kept.cumulative), k)
+    _tell_left_out(settings.k_values, len(kept.cumulative))
     older = kept_rows(lake, model)
     rows, recorded = choose_rows(older, mark)
     scored = [row["k"] for row in rows] == ks

@@ -67,6 +67,19 @@ class Fit:
         return reduce(merge_moments, moments) if moments else None
 
 
+@dataclass(frozen=True)
+class Spectrum:
+    """What gold_spectrum holds of a fit.
+
+    Attributes:
+        cumulative: explained variance ratio of the first component, the first two, …, shape (r,); none without a fit.
+        runs: the fit's models, which are the fit cut to a k, with the MLflow run of each (None: not recorded).
+    """
+
+    cumulative: np.ndarray
+    runs: dict[str, str | None]
+
+
 def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     """Fit the PCA on the Training photos, project all photos, and record the fit in MLflow.
 
@@ -84,19 +97,17 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     backbone, groups = choose_features(lake, settings)
     name = name_fit(backbone, groups)
     kept = kept_spectrum(lake, name)
-    fit, opened = None, None
-    if kept:
-        cumulative = np.array(next(iter(kept.values()))["cumulative"])
-    else:
+    fit, opened, cumulative = None, None, kept.cumulative
+    if not kept.runs:
         opened = tracking.start_opening(settings)
         fit = fit_features(lake, backbone, groups)
         cumulative = fit.pca.cumulative_explained_variance_ratio
     k = choose_k(fit.pca if fit else cumulative, settings.k)
     model = f"{name}-k{k}"
-    run_id = kept[model]["run_id"] if model in kept else None
+    run_id = kept.runs.get(model)
     opened = None if run_id else opened or tracking.start_opening(settings)
     projected, scored = 0, survey_scores(lake)
-    if model not in kept or scored.get(model) != fingerprint_of(groups):
+    if model not in kept.runs or scored.get(model) != fingerprint_of(groups):
         fit = fit or fit_features(lake, backbone, groups)
         others = [each for each in scored if each != model]
         older = _choose_older(others, opened and opened(), settings) if others else []
@@ -108,8 +119,8 @@ def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
         run_id = tracking.find_run(store, model) or record_fit(
             lake, store, settings, backbone, fit, k, scores_of(lake, model)
         )
-    if model not in kept or run_id != kept[model]["run_id"]:
-        _save_spectrum(lake, fit.pca, model, run_id, again=model in kept)
+    if model not in kept.runs or run_id != kept.runs[model]:
+        _save_spectrum(lake, fit.pca, model, run_id, again=model in kept.runs)
     return {
         "model": model,
         "backbone": backbone,
@@ -265,18 +276,18 @@ def _choose_older(others: list[str], store: tracking.Tracking | None, settings: 
 
 
 @remembered(SPECTRUM)
-def kept_spectrum(lake: Lake, name: str) -> dict[str, dict[str, Any]]:
-    """Give what gold_spectrum holds of a fit: per model the cumulative ratios and the MLflow run."""
+def kept_spectrum(lake: Lake, name: str) -> Spectrum:
+    """Give what gold_spectrum holds of a fit, by its name."""
     rows = (
         lake.read(SPECTRUM)
         .where(F.col("model").startswith(f"{name}-k"))
         .select("model", "component", "cumulative_explained_variance_ratio", "run_id")
         .collect()
     )
-    kept: dict[str, dict[str, Any]] = {}
-    for model, _, cumulative, run_id in sorted(rows):  # here: Spark would sort a thousand rows in two more jobs
-        kept.setdefault(model, {"cumulative": [], "run_id": run_id})["cumulative"].append(cumulative)
-    return kept
+    runs = {model: run_id for model, _, _, run_id in rows}
+    # Each model has them all. Sorted here: Spark would sort a thousand rows in two more jobs.
+    one = sorted((component, cumulative) for model, component, cumulative, _ in rows if model == min(runs))
+    return Spectrum(np.array([cumulative for _, cumulative in one]), runs)
 
 
 def _save_spectrum(lake: Lake, pca: Pca, model: str, run_id: str | None, again: bool) -> None:

@@ -1,6 +1,5 @@
 """Whether the steps after bronze have anything to do, found out without doing it."""
 
-import numpy as np
 from pyspark.sql import SparkSession
 
 from fruits.accumulate import count_groups
@@ -36,16 +35,15 @@ def _is_done(lake: Lake, settings: Settings) -> bool:
     groups = count_groups(lake).get(backbone, [])
     name = name_fit(backbone, groups)
     kept = kept_spectrum(lake, name)
-    if not kept:
+    if not kept.runs:
         return False
-    cumulative = np.array(next(iter(kept.values()))["cumulative"])
-    k = choose_k(cumulative, settings.k)
+    k = choose_k(kept.cumulative, settings.k)
     model = f"{name}-k{k}"
-    if model not in kept or survey_scores(lake).get(model) != fingerprint_of(groups):
+    if model not in kept.runs or survey_scores(lake).get(model) != fingerprint_of(groups):
         return False
-    run_id = kept[model]["run_id"]
+    run_id = kept.runs[model]
     rows, recorded = choose_rows(kept_rows(lake, model), fingerprint_of(groups)[1])
-    if [row["k"] for row in rows] != choose_ks(settings.k_values, len(cumulative), k) or recorded != run_id:
+    if [row["k"] for row in rows] != choose_ks(settings.k_values, len(kept.cumulative), k) or recorded != run_id:
         return False
     if tracking.resolve_uri(settings) is None:
         return True

@@ -45,13 +45,13 @@ class Survey:
     """Photos of a table, counted.
 
     Attributes:
-        number: how many.
-        mark: hash of path and state of each, free of order.
+        photos: how many.
+        fingerprint: hash of path and state of each, free of order.
         errors: how many have an error.
     """
 
-    number: int = 0
-    mark: int = 0
+    photos: int = 0
+    fingerprint: int = 0
     errors: int = field(default=0, compare=False)
 
 
@@ -74,25 +74,25 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     backbone = choose_backbone(lake, settings)
     result = {"backbone": backbone.id, "computed": 0, "reused": 0, "removed": 0}
     counted = survey_photos(lake)
-    photos, have = counted.get(None, Survey()), counted.get(backbone.id, Survey())
-    if photos != have:
+    bronze, have = counted.get(None, Survey()), counted.get(backbone.id, Survey())
+    if bronze != have:
         missing = find_missing(lake.read(BRONZE), features_of(lake, backbone.id)).toPandas().sort_values("path")
         todo = missing.loc[missing["sha256"].notna() & ~missing["known"], ["path", "sha256"]]
         once = todo.drop_duplicates("sha256")
         if len(todo) < len(missing):  # before the pruning: a photo that moved finds its features in the row it left
             result["reused"] = _settle(lake, backbone.id)
         # Each photo that is not missing has its one row: without more rows than these, none is stale.
-        if have.number > photos.number - len(missing) or counted.keys() - {None, backbone.id}:
+        if have.photos > bronze.photos - len(missing) or counted.keys() - {None, backbone.id}:
             result["removed"] = _prune(lake)
         before = None if result["reused"] or result["removed"] else have.errors
         errors = _compute(lake, backbone, once, settings.chunk, before)
         result["computed"] = len(once)
         if len(once) < len(todo):
             result["reused"] += _settle(lake, backbone.id)
-        have = Survey(have.number + len(once), errors=have.errors + errors)
+        have = Survey(have.photos + len(once), errors=have.errors + errors)
         if result["reused"] or result["removed"]:
             have = survey_photos(lake).get(backbone.id, Survey())
-    return result | {"total": have.number, "errors": have.errors}
+    return result | {"total": have.photos, "errors": have.errors}
 
 
 def choose_backbone(lake: Lake, settings: Settings) -> Backbone:
@@ -134,7 +134,7 @@ def state() -> Column:
 
 
 def photo_hash() -> Column:
-    """Hash which photo a row is of, in which state; the bit_xor of these marks a set of photos."""
+    """Hash which photo a row is of, in which state; the bit_xor of these is the fingerprint of a set of photos."""
     return F.xxhash64("path", state())
 
 
@@ -147,7 +147,7 @@ def survey_photos(lake: Lake) -> dict[str | None, Survey]:
     photos = lake.read(BRONZE).withColumn("backbone", F.lit(None).cast("string")).select(columns)
     rows = photos.union(lake.read(SILVER).select(columns)).groupBy("backbone")
     counted = rows.agg(F.count("*"), F.bit_xor(photo_hash()), F.count("error")).collect()
-    return {backbone: Survey(number, mark, errors) for backbone, number, mark, errors in counted}
+    return {row[0]: Survey(*row[1:]) for row in counted}
 
 
 def find_missing(photos: DataFrame, features: DataFrame) -> DataFrame:
