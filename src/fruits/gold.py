@@ -69,15 +69,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What gold_spectrum holds of a fit.
+    """What gold_spectrum holds of a fit; nothing, where there is none."""
 
-    Attributes:
-        cumulative: explained variance ratio of the first component, the first two, …, shape (r,); none without a fit.
-        runs: the fit's models, which are the fit cut to a k, with the MLflow run of each (None: not recorded).
-    """
-
-    cumulative: np.ndarray
-    runs: dict[str, str | None]
+    cumulative: np.ndarray  # explained variance ratio of the first component, of the first two, …, shape (r,)
+    runs: dict[str, str | None]  # per model, which is the fit cut to a k, its MLflow run (None: not recorded)
 
 
 def reduce_features(spark: SparkSession, settings: Settings) -> dict[str, Any]:
