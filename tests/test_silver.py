@@ -140,7 +140,7 @@ def test_two_backbones_follow_changed_and_removed_photos_side_by_side(spark, pla
 
 @pytest.mark.old
 def test_chunks_are_commits_and_a_stopped_run_continues(spark, place, passes):
-    contents = {f"Training/It's é/{n}.jpg": b"no photo" if n in (1, 5) else photo(n) for n in range(6)}
+    contents = {f"Training/It's é/{n}.jpg": b"no photo %d" % n if n in (1, 5) else photo(n) for n in range(6)}
     here = place(contents, chunk="4")
     ingest_photos(spark, here.settings)
     with stopped_after_one_commit(SILVER):
