@@ -107,7 +107,6 @@ def test_a_commit_does_not_list_all_files_which_outside_of_utc_would_be_compared
     assert "allFiles" not in json.loads((tmp_path / "fruit" / "_delta_log" / f"{0:020}.crc").read_text())
 
 
-@pytest.mark.old
 def test_an_answer_is_remembered_while_its_table_is_as_it_was_where_a_folder_tells(tmp_path):
     asked = []
 
@@ -130,6 +129,7 @@ def test_an_answer_is_remembered_while_its_table_is_as_it_was_where_a_folder_tel
     assert [ask(elsewhere, "model"), ask(elsewhere, "model")] == [9, 9]
 
 
+@pytest.mark.old
 def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each_that_can_be_read_again(lake):
     assert lake.history(FRUIT, 5) == []
     before = datetime.now(UTC) - timedelta(seconds=1)

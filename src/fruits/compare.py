@@ -60,8 +60,8 @@ def compare_components(spark: SparkSession, settings: Settings) -> dict[str, Any
     run_id, mark = kept.runs[model], fingerprint_of(groups)[1]
     ks = choose_ks(settings.k_values, len(kept.cumulative), k)
     _tell_left_out(settings.k_values, len(kept.cumulative))
-    older = kept_rows(lake, model)
-    rows, recorded = choose_rows(older, mark)
+    compared = kept_rows(lake, model)
+    rows, recorded = choose_rows(compared, mark)
     scored = [row["k"] for row in rows] == ks
     promoted = store = None
     if run_id and not (scored and recorded == run_id and settings.promote != "always"):
@@ -76,7 +76,7 @@ def compare_components(spark: SparkSession, settings: Settings) -> dict[str, Any
     else:
         run_id = recorded if scored else None
     if not scored or recorded != run_id:
-        _save_rows(lake, model, mark, run_id, rows, again=bool(older))
+        _save_rows(lake, model, mark, run_id, rows, again=bool(compared))
     recommended = [row["k"] for row in rows if row["recommended"]]
     return {
         "model": model,

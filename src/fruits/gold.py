@@ -280,9 +280,10 @@ def kept_spectrum(lake: Lake, name: str) -> Spectrum:
         .collect()
     )
     runs = {model: run_id for model, _, _, run_id in rows}
-    # Each model has them all. Sorted here: Spark would sort a thousand rows in two more jobs.
-    one = sorted((component, cumulative) for model, component, cumulative, _ in rows if model == min(runs))
-    return Spectrum(np.array([cumulative for _, cumulative in one]), runs)
+    first = min(runs, default=None)  # any will do: each model has all shares
+    # Sorted here: Spark would sort a thousand rows in two more jobs.
+    shares = sorted((component, cumulative) for model, component, cumulative, _ in rows if model == first)
+    return Spectrum(np.array([cumulative for _, cumulative in shares]), runs)
 
 
 def _save_spectrum(lake: Lake, pca: Pca, model: str, run_id: str | None, again: bool) -> None:

@@ -9,7 +9,7 @@ from fruits.gold import fingerprint_of, kept_spectrum, name_fit, survey_scores
 from fruits.platform import tracking
 from fruits.platform.tables import Lake
 from fruits.settings import Settings
-from fruits.silver import SILVER, Survey, choose_backbone, survey_photos
+from fruits.silver import SILVER, choose_backbone, survey_photos
 from fruits.stats.pca import choose_k
 
 
@@ -30,7 +30,7 @@ def _is_done(lake: Lake, settings: Settings) -> bool:
         return False
     backbone = choose_backbone(lake, settings).id
     counted = survey_photos(lake)
-    if counted.get(None, Survey()) != counted.get(backbone, Survey()):
+    if counted[None] != counted[backbone]:
         return False
     groups = count_groups(lake).get(backbone, [])
     name = name_fit(backbone, groups)

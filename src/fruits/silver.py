@@ -1,5 +1,6 @@
 """bronze_images -> silver_features: 1280 numbers per photo, or an error in words; the network sees a content once."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -74,14 +75,15 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     backbone = choose_backbone(lake, settings)
     result = {"backbone": backbone.id, "computed": 0, "reused": 0, "removed": 0}
     counted = survey_photos(lake)
-    bronze, have = counted.get(None, Survey()), counted.get(backbone.id, Survey())
+    bronze, have = counted[None], counted[backbone.id]
     if bronze != have:
         missing = find_missing(lake.read(BRONZE), features_of(lake, backbone.id)).toPandas().sort_values("path")
         todo = missing.loc[missing["sha256"].notna() & ~missing["known"], ["path", "sha256"]]
         once = todo.drop_duplicates("sha256")
         if len(todo) < len(missing):  # before the pruning: a photo that moved finds its features in the row it left
             result["reused"] = _settle(lake, backbone.id)
-        # Each photo that is not missing has its one row: without more rows than these, none is stale.
+        # Each photo that is not missing has its one row: without more rows than these, none is stale. Those of another
+        # backbone were not compared with the photos, so they are looked through.
         if have.photos > bronze.photos - len(missing) or counted.keys() - {None, backbone.id}:
             result["removed"] = _prune(lake)
         before = None if result["reused"] or result["removed"] else have.errors
@@ -91,7 +93,7 @@ def featurise_photos(spark: SparkSession, settings: Settings) -> dict[str, Any]:
             result["reused"] += _settle(lake, backbone.id)
         have = Survey(have.photos + len(once), errors=have.errors + errors)
         if result["reused"] or result["removed"]:
-            have = survey_photos(lake).get(backbone.id, Survey())
+            have = survey_photos(lake)[backbone.id]
     return result | {"total": have.photos, "errors": have.errors}
 
 
@@ -138,8 +140,8 @@ def photo_hash() -> Column:
     return F.xxhash64("path", state())
 
 
-def survey_photos(lake: Lake) -> dict[str | None, Survey]:
-    """Survey bronze_images, as None, and the rows of every backbone in silver_features; what has no row is not there.
+def survey_photos(lake: Lake) -> defaultdict[str | None, Survey]:
+    """Survey bronze_images, under None, and the rows of every backbone in silver_features, under its id, in one query.
 
     Surveys are equal where the photos are.
     """
@@ -147,7 +149,7 @@ def survey_photos(lake: Lake) -> dict[str | None, Survey]:
     photos = lake.read(BRONZE).withColumn("backbone", F.lit(None).cast("string")).select(columns)
     rows = photos.union(lake.read(SILVER).select(columns)).groupBy("backbone")
     counted = rows.agg(F.count("*"), F.bit_xor(photo_hash()), F.count("error")).collect()
-    return {row[0]: Survey(*row[1:]) for row in counted}
+    return defaultdict(Survey, {backbone: Survey(*survey) for backbone, *survey in counted})
 
 
 def find_missing(photos: DataFrame, features: DataFrame) -> DataFrame:

@@ -35,7 +35,7 @@ SPARK_HAS = (
 # A heap that starts small is collected whole each time it grows (1,200 photos: 21.4 -> 20.5 s).
 # Linux gives huge pages to those who ask: memory is found faster, above all in a virtual machine (tests on Spark: 6 %).
 # Hadoop without its native library starts a program for each link it looks at and each file's rights, 150 in a run on
-# 24 photos: as Linux starts one by vfork, 1.6 instead of 2.2 ms each.
+# 24 photos. By vfork that takes Java 1.6 ms each, by a helper program, which it would start first, 2.2.
 JAVA_OPTIONS = (
     "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m "
     "-XX:+UseSerialGC -Xms1g -Xmn400m -XX:MetaspaceSize=256m -Xlog:cds=off"

@@ -17,8 +17,8 @@ from fruits.errors import SettingError
 from fruits.platform import s3a
 
 SCHEMA = re.compile(r"[\w-]+\.[\w-]+")  # catalog.schema
-T = TypeVar("T")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")  # s3://, s3a://, abfss://, dbfs:/, file:/
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -223,9 +223,10 @@ class Lake:
 
 
 def remembered(table: Table) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Answer a question to a lake again without asking, while `table`, all that it is about, is as it was.
+    """Have a function of a lake, of which it reads `table` alone, answer from memory while the table is as it was.
 
-    For the step that follows in the same process: the newest answer is kept, which nobody may change.
+    For the step that follows in the same process. Only the newest answer is kept, and only of a lake in a folder, where
+    a look at the commits tells; elsewhere the function is called each time. Nobody may change an answer.
     """
 
     def decorate(ask: Callable[..., T]) -> Callable[..., T]:
