@@ -28,12 +28,14 @@ class Outcome:
         states: task to succeeded, failed, skipped, or for a condition true or false.
         results: what notebooks handed over, by task.
         values: task values, by task.
+        shown: what cells displayed and printed, by task.
         errors: what a notebook raised, by task.
     """
 
     states: dict[str, str] = field(default_factory=dict)
     results: dict[str, dict] = field(default_factory=dict)
     values: dict[str, dict[str, str]] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
     errors: dict[str, BaseException] = field(default_factory=dict)
 
     @property
@@ -93,9 +95,9 @@ def _own_machine() -> Iterator[None]:
 def _run_notebook(task: dict[str, Any], spark: Any, parameters: dict[str, str], outcome: Outcome) -> None:
     key, file = task["task_key"], Path(ROOT / "resources" / task["notebook_task"]["notebook_path"])
     for _ in range(1 + task["max_retries"]):
-        dbutils = Dbutils(**parameters)
+        dbutils, shown = Dbutils(**parameters), io.StringIO()
         try:
-            with _own_machine(), contextlib.redirect_stdout(io.StringIO()):
+            with _own_machine(), contextlib.redirect_stdout(shown):
                 code = compile(file.read_text(), file.name, "exec")
                 exec(code, {"spark": spark, "dbutils": dbutils, "display": print})
         except BaseException as error:
@@ -103,5 +105,5 @@ def _run_notebook(task: dict[str, Any], spark: Any, parameters: dict[str, str], 
             continue
         assert set(parameters) <= set(dbutils.declared), "a parameter no widget takes"
         outcome.states[key], outcome.values[key] = "succeeded", dbutils.values
-        outcome.results[key] = json.loads(dbutils.result)
+        outcome.results[key], outcome.shown[key] = json.loads(dbutils.result), shown.getvalue()
         return

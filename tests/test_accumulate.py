@@ -16,6 +16,8 @@ from fruits.gold import Fit
 from fruits.silver import SILVER
 from fruits.stats.pca import fit_pca
 
+OTHER = "other-32"  # a second backbone
+
 
 @pytest.fixture
 def measured(monkeypatch):
@@ -107,6 +109,7 @@ def test_a_block_larger_than_the_measured_one_is_cut(spark, monkeypatch):
 
 @pytest.mark.old
 def test_moments_follow_what_came_left_changed_and_moved_without_reading_the_rest(lake, measured):
+    """What another backbone made of photos is neither read nor lost."""
     make = partial(make_features, d=160)  # more than photos: no eigenvalue is so small that 1e-9 of it is rounding
     write_features(
         lake,
@@ -114,7 +117,9 @@ def test_moments_follow_what_came_left_changed_and_moved_without_reading_the_res
         make(8, "Training", (None,), seed=1),
         make(9, "Test", seed=2),
         make(2, seed=3, error="unreadable photo"),
+        make(12, seed=5, backbone=OTHER),
     )
+    assert refresh(lake, OTHER)["Training", True].photos == len(measured.pop()) == 12
     groups = refresh(lake)
     assert_measures(groups, lake)
     assert {key: group.photos for key, group in groups.items()} == {
@@ -129,7 +134,7 @@ def test_moments_follow_what_came_left_changed_and_moved_without_reading_the_res
 
     name = "Training/{}/0-{}.jpg".format
     changed = make(2, seed=10, path=[name("Apple", 0), name("Fig", 1)], labels=("Apple", "Fig"))
-    write_features(lake, make(6, seed=11), make(2, "Test", (None,), seed=12))
+    write_features(lake, make(6, seed=11), make(2, "Test", (None,), seed=12), make(3, seed=6, backbone=OTHER))
     lake.merge(as_rows(lake.spark, changed), SILVER, ["path", "backbone"])
     lake.delete(SILVER, f"path IN ('{name('Lime', 2)}', 'Test/Apple/2-0.jpg')")
     sql, table = lake.spark.sql, lake._sql_name(SILVER)
@@ -159,21 +164,13 @@ def test_moments_follow_what_came_left_changed_and_moved_without_reading_the_res
     assert ("Training", False) not in groups
     assert len(measured[1]) == 10
 
-
-def test_a_feed_that_was_vacuumed_is_replaced_by_a_full_pass(lake, measured, capsys):
-    write_features(lake, make_features(20))
-    refresh(lake)
-    write_features(lake, make_features(5, seed=1))
-    lake.delete(SILVER, "path LIKE '%/0-7.jpg'")
-    lake.erase_history(SILVER)
-    groups = refresh(lake)
-    assert groups["Training", True].photos == 24
-    assert_measures(groups, lake)
-    assert "reading all features" in capsys.readouterr().err
-    assert len(measured[-1]) == 24
+    assert_measures(refresh(lake, OTHER), lake, OTHER)
+    version = lake.version(MOMENTS)
+    assert replace(refresh(lake)["Test", True], moments=None) == replace(groups["Test", True], moments=None)
+    assert (lake.version(MOMENTS), [len(seen) for seen in measured[2:]]) == (version, [3])
 
 
-def test_a_table_made_anew_is_not_mistaken_for_the_old_one(lake, tmp_path, measured, capsys):
+def test_a_feed_that_is_of_another_table_or_was_vacuumed_is_replaced_by_a_full_pass(lake, tmp_path, measured, capsys):
     write_features(lake, make_features(20))
     refresh(lake)
     shutil.rmtree(tmp_path / "lake" / SILVER.name)
@@ -185,18 +182,13 @@ def test_a_table_made_anew_is_not_mistaken_for_the_old_one(lake, tmp_path, measu
     shutil.rmtree(tmp_path / "lake" / SILVER.name)
     write_features(lake, make_features(20, seed=3))
     assert_measures(refresh(lake), lake)
-    assert [len(seen) for seen in measured] == [20, 21, 20]
+    capsys.readouterr()
 
-
-def test_two_backbones_do_not_mix(lake, measured):
-    photos = make_features(12)
-    other = make_features(12, seed=5, backbone="other-32", path=photos["path"].to_pylist())
-    write_features(lake, photos, other)
-    first, second = refresh(lake), refresh(lake, "other-32")
-    assert_measures(first, lake)
-    assert_measures(second, lake, "other-32")
-    write_features(lake, make_features(3, seed=6, backbone="other-32"))
-    assert_measures(refresh(lake, "other-32"), lake, "other-32")
-    version = lake.version(MOMENTS)
-    assert replace(refresh(lake)["Training", True], moments=None) == replace(first["Training", True], moments=None)
-    assert (lake.version(MOMENTS), [len(seen) for seen in measured]) == (version, [12, 12, 3])
+    write_features(lake, make_features(5, seed=4))
+    lake.delete(SILVER, "path LIKE '%/3-7.jpg'")
+    lake.erase_history(SILVER)
+    groups = refresh(lake)
+    assert groups["Training", True].photos == 24
+    assert_measures(groups, lake)
+    assert "reading all features" in capsys.readouterr().err
+    assert [len(seen) for seen in measured] == [20, 21, 20, 24]

@@ -49,7 +49,9 @@ def test_a_second_run_with_nothing_new_writes_no_table_version_and_says_so(first
 
 def test_the_network_of_the_package_needs_no_tensorflow_in_driver_or_worker(spark, place, capsys):
     here = place(photo_set(), weights="fruits")
-    assert cli.main(["run", *here.options("images", "lake", "tracking", "k", "k_values"), "--json"]) == 0
+    assert cli.main(["bronze", *here.options("images", "lake")]) == 0
+    capsys.readouterr()
+    assert cli.main(["silver", *here.options("lake"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["silver"]["backbone"].startswith("fruits-")
     assert (told["silver"]["computed"], told["silver"]["errors"]) == (24, 0)

@@ -1,5 +1,7 @@
 """Every k against a direct computation, the recommendation, and what MLflow and the table keep of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import versions
@@ -9,7 +11,7 @@ from fruits import compare, gold
 from fruits.accumulate import count_groups
 from fruits.compare import COMPARISON, compare_components, recommend_k, score_components
 from fruits.errors import FruitsError
-from fruits.gold import PCA, fit_features, reduce_features
+from fruits.gold import PCA, SPECTRUM, fit_features, reduce_features
 from fruits.platform import tracking
 from fruits.stats.discriminant import RIDGE
 
@@ -96,10 +98,16 @@ def test_the_smallest_k_within_a_point_of_the_best_is_recommended(accuracies, re
 
 
 def test_a_comparison_is_kept_and_repeated_only_for_what_changed(lake, capsys):
-    write_features(lake, make_features(16, d=12), make_features(9, "Test", d=12))
+    write_features(lake, make_features(16, d=12))
+    untested = fit_and_compare(lake, k_values=(2,))
+    assert untested["recommended_k"] is None
+    assert_measured(untested["rows"], {"accuracy_train"})
+    assert_measured([row.asDict() for row in lake.read(COMPARISON).orderBy("k").collect()], {"accuracy_train"})
+    write_features(lake, make_features(9, "Test", d=12))
     first = fit_and_compare(lake, k_values=(1, 2, 13, 99))
     assert [row["k"] for row in first["rows"]] == [1, 2, 3]  # the k of the model is always among them
     assert "there are 12 components, so k=13, 99 is left out" in capsys.readouterr().err
+    assert first["model"] == untested["model"]
     table = lake.read(COMPARISON).orderBy("k").toPandas()
     assert table["model"].tolist() == [first["model"]] * 3
     assert table["recommended"].tolist() == [row["k"] == first["recommended_k"] for row in first["rows"]]
@@ -147,30 +155,26 @@ def test_what_cannot_be_measured_is_none(lake):
         for split, labels in tables
     ]
     write_features(lake, *made)
+    groups = count_groups(lake)
     for case, (_, measured) in PARTS.items():
         backbone = f"{case}-32"
-        rows = score_components(lake, backbone, fit_features(lake, backbone, count_groups(lake)[backbone]), [2, 3])
+        rows = score_components(lake, backbone, fit_features(lake, backbone, groups[backbone]), [2, 3])
         assert_measured(rows, measured)
 
 
-@pytest.mark.parametrize("case", ["no Test", "no label"])
-def test_what_was_not_measured_is_null_in_the_table(lake, case):
-    tables, measured = PARTS[case]
-    write_features(lake, *(make_features(8, split, labels, d=12) for split, labels in tables))
-    result = fit_and_compare(lake, k_values=(2,))
-    assert result["recommended_k"] is None
-    assert_measured(result["rows"], measured)
-    assert_measured([row.asDict() for row in lake.read(COMPARISON).orderBy("k").collect()], measured)
-
-
-def test_without_a_fit_the_step_to_run_is_named(lake):
-    write_features(lake, make_features(8, d=12))
+def test_without_a_fit_the_step_to_run_is_named_and_without_labels_no_k_is_recommended(lake):
+    write_features(lake, make_features(8, labels=(None,), d=12), make_features(8, "Test", (None,), d=12))
     with pytest.raises(FruitsError, match=r"has no PCA .*; run `fruits gold` with the same settings first"):
         compare_components(lake.spark, settings_of(lake))
     reduce_features(lake.spark, settings_of(lake))
     with pytest.raises(FruitsError, match="-k4; run `fruits gold`"):
         compare_components(lake.spark, settings_of(lake, k=4))
     assert not lake.exists(COMPARISON)
+    result = compare_components(lake.spark, settings_of(lake, k_values=(2,)))
+    assert result["recommended_k"] is None
+    assert_measured(result["rows"], {"reconstruction_error_test"})
+    rows = [row.asDict() for row in lake.read(COMPARISON).orderBy("k").collect()]
+    assert_measured(rows, {"reconstruction_error_test"})
 
 
 def test_every_k_has_a_run_in_mlflow_and_the_promoted_fit_the_alias(lake, tmp_path, capsys, monkeypatch):
@@ -224,22 +228,40 @@ def test_every_k_has_a_run_in_mlflow_and_the_promoted_fit_the_alias(lake, tmp_pa
     assert versions(lake.location) == before
 
 
-def test_a_comparison_is_recorded_once_tracking_is_back_without_being_scored_again(lake, tmp_path, monkeypatch):
+def test_a_fit_and_its_comparison_are_recorded_once_tracking_is_back_and_not_computed_again(
+    lake, tmp_path, capsys, monkeypatch
+):
     write_features(lake, make_features(10, d=12), make_features(6, "Test", d=12))
-    away, back = {"tracking": "http://127.0.0.1:9"}, {"tracking": f"sqlite:///{tmp_path}/mlflow.db"}
-    first = fit_and_compare(lake, **away)
+    away = settings_of(lake, k_values=KS, tracking="http://127.0.0.1:9")
+    back = replace(away, tracking=f"sqlite:///{tmp_path}/mlflow.db")
+    fit = reduce_features(lake.spark, away)
+    assert (fit["projected"], fit["run_id"]) == (16, None)
+    assert "tracking: off" in capsys.readouterr().err
+    first = compare_components(lake.spark, away)
     before = versions(lake.location)
-    assert fit_and_compare(lake, **away) == first
+    assert reduce_features(lake.spark, away) == fit | {"projected": 0}
+    assert compare_components(lake.spark, away) == first
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "log_fit", tracking.tolerate("logging the fit")(lambda *_: 1 / 0))
+        assert reduce_features(lake.spark, back)["run_id"] is None
     assert versions(lake.location) == before
-    reduce_features(lake.spark, settings_of(lake, **back))
-    before = versions(lake.location)
+
     monkeypatch.setattr(compare, "score_components", lambda *_: pytest.fail("scored again"))
-    assert compare_components(lake.spark, settings_of(lake, **away, k_values=KS))["rows"] == first["rows"]
+    parent = reduce_features(lake.spark, back)["run_id"]
+    assert {row["run_id"] for row in lake.read(SPECTRUM).collect()} == {parent} != {None}
+    assert versions(lake.location) == before | {SPECTRUM.name: before[SPECTRUM.name] + 1}
+    store = tracking.open_tracking(back)
+    run = store.client.get_run(parent)
+    assert (run.info.status, run.data.params["photos_training"], run.data.params["k"]) == ("FINISHED", "10", "3")
+    assert run.data.metrics["cumulative_explained_variance_at_k"] == pytest.approx(fit["explained"], rel=1e-12)
+    before = versions(lake.location)
+    assert compare_components(lake.spark, away)["rows"] == first["rows"]
+    with monkeypatch.context() as patch:  # with nothing new, gold does not even open MLflow
+        patch.setattr(tracking, "open_tracking", lambda *_: pytest.fail("MLflow was opened"))
+        assert reduce_features(lake.spark, back)["run_id"] == parent
     assert versions(lake.location) == before
-    again = compare_components(lake.spark, settings_of(lake, **back, k_values=KS))
+    again = compare_components(lake.spark, back)
     assert (again["rows"], again["promoted"]) == (first["rows"], {"pca": "1"})
-    store = tracking.open_tracking(settings_of(lake, **back))
-    parent = tracking.find_run(store, first["model"])
     assert {row["run_id"] for row in lake.read(COMPARISON).collect()} == {parent}
     below = store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")
     assert sorted(int(run.data.params["k"]) for run in below) == [row["k"] for row in first["rows"]]

@@ -1,4 +1,4 @@
-"""The whole job of the bundle, task by task with its values: on photos, on nothing new, on one more, after a death."""
+"""The whole job of the bundle, task by task with its values: after a death, on nothing new, on one more photo."""
 
 import pytest
 from bundle import read_bundle, render
@@ -19,15 +19,42 @@ def parameters_of(here):
     return {name: str(value) for name, value in chosen.items()}
 
 
-def test_it_runs_all_steps_where_something_changed_and_only_bronze_where_nothing_did(spark, place, monkeypatch):
+def test_it_repeats_a_failed_task_goes_on_where_a_run_died_and_runs_only_bronze_where_nothing_changed(
+    spark, place, monkeypatch
+):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     here = place(photo_set(labels=2, training=4))
     parameters = parameters_of(here)
+    broken = []
+
+    def die(*_):
+        broken.append(1)
+        raise FruitsError("the machine is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(silver, "load_network", die)
+        died = run_job(JOBS["fruits"], spark, parameters)
+    assert died.states == {
+        "bronze": "succeeded",
+        "changed": "true",
+        "silver": "failed",
+        "gold": "skipped",
+        "compare": "skipped",
+    }
+    assert len(broken) == 3  # silver is tried three times
+    assert died.results["bronze"]["new"] == 12
+    assert "'new': 12" in died.shown["bronze"]
+
+    # Bronze finds nothing changed: the trap of a condition on its counts.
     first = run_job(JOBS["fruits"], spark, parameters)
     assert first.errors == {}
     assert (first.done, first.states["changed"]) == (STEPS, "true")
-    assert first.results["bronze"]["new"] == first.results["gold"]["projected"] == 12
+    assert (first.results["bronze"]["new"], first.results["bronze"]["unchanged"]) == (0, 12)
+    assert first.results["silver"]["computed"] == first.results["gold"]["projected"] == 12
+    assert first.values == {"bronze": {"has_work": "true"}} | {step: {} for step in STEPS[1:]}
+    assert [row["k"] for row in first.results["compare"]["rows"]] == [2, 3, 4]
     assert first.results["compare"]["promoted"] == {"pca": "1", "classifier": "1"}
+    assert "reconstruction_error_test" in first.shown["compare"]
 
     before = versions(here.lake)
     second = run_job(JOBS["fruits"], spark, parameters)
@@ -39,32 +66,6 @@ def test_it_runs_all_steps_where_something_changed_and_only_bronze_where_nothing
     here.write("Test/Fruit 0/new.jpg", jpeg(seed=7))
     third = run_job(JOBS["fruits_classic"], spark, parameters)
     assert (third.done, third.results["silver"]["computed"], third.results["gold"]["projected"]) == (STEPS, 1, 1)
-
-
-def test_it_goes_on_where_a_run_died_before_silver_and_repeats_a_task_that_fails(spark, place, monkeypatch):
-    """Bronze of the next run finds nothing changed: the trap of a condition on its counts."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    here = place(photo_set(labels=2, training=4))
-    broken = []
-
-    def die(*_):
-        broken.append(1)
-        raise FruitsError("the machine is gone")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(silver, "choose_backbone", die)
-        died = run_job(JOBS["fruits"], spark, parameters_of(here))
-    assert died.states == {
-        "bronze": "succeeded",
-        "changed": "true",
-        "silver": "failed",
-        "gold": "skipped",
-        "compare": "skipped",
-    }
-    assert len(broken) == 3  # silver is tried three times
-    again = run_job(JOBS["fruits"], spark, parameters_of(here))
-    assert (again.results["bronze"]["new"], again.results["bronze"]["unchanged"]) == (0, 12)
-    assert again.done == STEPS
 
 
 def test_an_empty_volume_fails_bronze_with_what_to_do(spark, place):

@@ -1,6 +1,5 @@
 """The notebooks, unchanged: as Databricks runs them, by python and by spark-submit."""
 
-import json
 import os
 import runpy
 import subprocess
@@ -12,12 +11,8 @@ from conftest import photo_set, versions
 from deltalake import DeltaTable
 from test_parameters import Dbutils
 
-from fruits.bronze import BRONZE
-from fruits.compare import COMPARISON
 from fruits.errors import SettingError
-from fruits.gold import PCA
 from fruits.platform.session import DELTA_PACKAGE, JAVA_OPTIONS, SPARK_HAS
-from fruits.platform.tables import Lake
 from fruits.silver import SILVER
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
@@ -77,37 +72,18 @@ def test_the_one_to_explore_has_few_lines_a_cell_and_what_is_to_be_changed_at_it
     assert max(map(len, text.splitlines())) <= 120
 
 
-def test_all_run_in_order_as_databricks_runs_them(spark, place, capsys):
-    here = place(photo_set(labels=2, training=4), k="3", k_values="2,4")
-    job = {name: str(getattr(here.settings, name)) for name in ("images", "lake", "weights", "tracking", "k")}
-    results = []
-    for name in STEPS:
-        dbutils = on_databricks(name, spark, **job, k_values="2,4")
-        results.append(json.loads(dbutils.result))
-        assert dbutils.values == ({"has_work": "true"} if name == STEPS[0] else {})
-    bronze, silver, gold, comparison = results
-    assert (bronze["new"], silver["computed"], gold["projected"], gold["k"]) == (12, 12, 12, 3)
-    assert [row["k"] for row in comparison["rows"]] == [2, 3, 4]
-    lake = Lake(spark, here.settings.lake)
-    assert [lake.read(table).count() for table in (BRONZE, SILVER, PCA, COMPARISON)] == [12, 12, 12, 3]
-    shown = capsys.readouterr().out
-    assert "'new': 12" in shown
-    assert "reconstruction_error_test" in shown
+def test_the_one_to_explore_runs_as_on_databricks_and_writes_nothing(spark, first_run, capsys):
+    """Its settings are widgets there; test_job.py runs those of the steps so."""
+    here, _ = first_run
+    told = {name: str(getattr(here.settings, name)) for name in ("images", "lake", "weights", "tracking", "k")}
     before = versions(here.lake)
-    on_databricks(EXPLORE, spark, **job)
+    text = (FOLDER / f"{EXPLORE}.py").read_text()
+    exec(compile(text, f"{EXPLORE}.py", "exec"), {"spark": spark, "dbutils": Dbutils(**told), "display": print})
     assert versions(here.lake) == before
     said = capsys.readouterr().out
     assert said.count("(a picture, which a notebook shows)") == 8
-    for words in ("12 photos, 2 labels: 8 Training · 4 Test", "every Test photo is given its", "photos_per_second"):
+    for words in ("24 photos, 3 labels: 18 Training · 6 Test", "every Test photo is given its", "photos_per_second"):
         assert words in said
-
-
-def on_databricks(name: str, spark, **settings: str) -> Dbutils:
-    """Run a notebook as Databricks does, its settings as widgets."""
-    dbutils = Dbutils(**settings)
-    text = (FOLDER / f"{name}.py").read_text()
-    exec(compile(text, f"{name}.py", "exec"), {"spark": spark, "dbutils": dbutils, "display": print})
-    return dbutils
 
 
 @pytest.mark.slow

@@ -5,17 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from conftest import Place
 from lake_reports import make_report
 from photos import jpeg
 
-from fruits.bronze import BRONZE, ingest_photos
+from fruits.bronze import BRONZE
 from fruits.confusion import count_confusions
 from fruits.errors import FruitsError
 from fruits.gold import PCA
 from fruits.platform.tables import Lake
 from fruits.report import PAUSE, LakeReport, choose_model, find_stages, gather_report
-from fruits.silver import featurise_photos
 from fruits.status import TABLES
 from fruits.thumbnails import SIDE, mean_colour
 
@@ -63,17 +61,6 @@ def test_of_a_larger_lake_only_a_sample_leaves_the_workers_the_same_each_time(sp
     assert set(told.photos["path"][5:]) == examples - set(told.photos["path"][:5])
     assert told.photos["thumbnail"].notna().all()
     assert told.confusions == every.confusions  # counted over all photos
-
-
-def test_a_lake_of_errors_and_no_fit_has_a_report(spark, place):
-    here: Place = place({"Training/Fig/note.jpg": b"no photo", "big.jpg": b"x" * 9999}, max_bytes="9000")
-    ingest_photos(spark, here.settings)
-    featurise_photos(spark, here.settings)
-    told = gather_report(spark, here.settings)
-    assert (told.model, told.scores.shape, told.confusions) == (None, (1, 0), {})
-    assert told.photos["thumbnail"].isna().all()
-    assert sorted(each["path"] for each in told.errors) == ["Training/Fig/note.jpg", "big.jpg"]
-    assert [row["photos"] for row in told.reasons] == [1, 1]  # bronze and silver both have the one that is too big
 
 
 def test_a_lake_without_tables_is_an_error(spark, place):

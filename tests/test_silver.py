@@ -89,23 +89,6 @@ def test_one_photo_is_one_forward_pass_whatever_happens_to_it(spark, place, pass
     assert rows["Test/Plum/2.jpg", first["backbone"]].split == "Test"
 
 
-def test_nothing_new_loads_no_network_and_writes_no_version(spark, place, passes, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow", None)  # its import fails
-    here = place({"Apple/1.jpg": photo(1), "Apple/empty.jpg": b"", "Apple/big.jpg": photo(2) * 9}, max_bytes="9000")
-    first = run(spark, here.settings)
-    assert (first["computed"], first["errors"], first["total"], passes()) == (1, 2, 3, 1)
-    version = Lake(spark, str(here.lake)).version(SILVER)
-
-    def refuse(*_):
-        raise AssertionError("the network or a photo was asked for")
-
-    monkeypatch.setattr(silver, "load_network", refuse)
-    monkeypatch.setattr(silver, "compute_features", refuse)  # the one reader of bronze's content
-    again = run(spark, here.settings)
-    assert again == first | {"computed": 0, "reused": 0}
-    assert Lake(spark, str(here.lake)).version(SILVER) == version
-
-
 def test_gold_finds_the_network_on_a_machine_that_never_ran_it(tmp_path, monkeypatch):
     """As on serverless compute, where each task of a job may have a machine of its own."""
     monkeypatch.setenv("FRUITS_CACHE", str(tmp_path))
@@ -139,7 +122,8 @@ def test_two_backbones_follow_changed_and_removed_photos_side_by_side(spark, pla
 
 
 @pytest.mark.old
-def test_chunks_are_commits_and_a_stopped_run_continues(spark, place, passes):
+def test_chunks_are_commits_a_stopped_run_continues_and_nothing_new_asks_for_nothing(spark, place, passes, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # its import fails
     contents = {f"Training/It's é/{n}.jpg": b"no photo %d" % n if n in (1, 5) else photo(n) for n in range(6)}
     here = place(contents, chunk="4")
     ingest_photos(spark, here.settings)
@@ -149,6 +133,15 @@ def test_chunks_are_commits_and_a_stopped_run_continues(spark, place, passes):
     rest = featurise_photos(spark, here.settings)
     assert (rest["computed"], rest["total"], rest["errors"]) == (2, 6, 2)
     assert (len(rows_of(spark, here)), passes()) == (6, 4)
+    version = Lake(spark, str(here.lake)).version(SILVER)
+
+    def refuse(*_):
+        raise AssertionError("the network or a photo was asked for")
+
+    monkeypatch.setattr(silver, "load_network", refuse)
+    monkeypatch.setattr(silver, "compute_features", refuse)  # the one reader of bronze's content
+    assert run(spark, here.settings) == rest | {"computed": 0, "reused": 0}
+    assert Lake(spark, str(here.lake)).version(SILVER) == version
 
 
 def test_a_worker_gives_few_rows_at_a_time_whatever_came_in():
