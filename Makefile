@@ -97,7 +97,7 @@ OLD := .venv-spark35/bin/python
 .venv-spark35/.ready: $(STAMP)
 	$(PYTHON) -m venv --without-pip .venv-spark35
 	grep -vE '^(pyspark|delta-spark)==' requirements.txt > .venv-spark35/constraints.txt
-	$(BIN)/uv pip install --quiet --python $(OLD) --constraint .venv-spark35/constraints.txt pyspark==3.5.8 delta-spark==3.3.2 setuptools --editable . matplotlib mlflow scikit-learn pytest
+	$(BIN)/uv pip install --quiet --python $(OLD) --constraint .venv-spark35/constraints.txt pyspark==3.5.8 delta-spark==3.3.2 setuptools --editable . deltalake matplotlib mlflow scikit-learn pytest
 	@touch $@
 
 # A lake is a folder or a bucket there: in a catalog, Delta 3.3 replaces no rows by a condition. Spark 3.5 leaves its

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -186,6 +187,14 @@ def versions(lake: str | Path) -> dict[str, int]:
     """Newest version of every table in a folder, by its name."""
     logs = Path(lake).glob("*/_delta_log")
     return {log.parent.name: max(int(commit.stem) for commit in log.glob("*.json")) for log in logs}
+
+
+def read_rows(lake: Lake | Path | str, table: Table) -> list[SimpleNamespace]:
+    """Read a table in a folder, not by Spark: another reader sees the same, and answers in a tenth of the time."""
+    from deltalake import DeltaTable
+
+    folder = Path(lake.location if isinstance(lake, Lake) else lake) / table.name
+    return [SimpleNamespace(**row) for row in DeltaTable(folder).to_pyarrow_table().to_pylist()]
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from conftest import read_rows
 from pyspark.sql import DataFrame
 
 from fruits.settings import Settings
@@ -55,9 +56,9 @@ def as_rows(spark, table: pa.Table) -> DataFrame:
 
 def read_features(lake, backbone: str = BACKBONE) -> pd.DataFrame:
     """Read all rows without an error, in the order of paths: path, split, label (NaN for none) and features."""
-    rows = lake.read(SILVER).where(f"error IS NULL AND backbone = '{backbone}'").collect()
+    rows = [row for row in read_rows(lake, SILVER) if row.error is None and row.backbone == backbone]
     columns = ["path", "split", "label", "features"]
-    frame = pd.DataFrame([[row[name] for name in columns] for row in rows], columns=columns)
+    frame = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
     return frame.sort_values("path", ignore_index=True)
 
 

@@ -4,13 +4,12 @@ import io
 
 import numpy as np
 import pytest
-from conftest import TINY, make_place
+from conftest import TINY, make_place, read_rows
 from photos import BAD_WORDS, bad_photos, huge_jpeg, odd_photos
 from PIL import Image, ImageOps
 
 from fruits import bronze
 from fruits.bronze import BRONZE, ingest_photos, list_photos
-from fruits.platform.tables import Lake
 from fruits.report import gather_report
 from fruits.silver import SILVER, featurise_photos
 from fruits.vision.backbone import extract_features
@@ -35,10 +34,7 @@ def lake(spark, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bronze, "list_photos", list_one_more)
         runs = [(ingest_photos(spark, here.settings), featurise_photos(spark, here.settings)) for _ in range(2)]
-    rows = {
-        table: {row.path.split("/")[-1]: row for row in Lake(spark, str(here.lake)).read(table).collect()}
-        for table in (BRONZE, SILVER)
-    }
+    rows = {table: {row.path.split("/")[-1]: row for row in read_rows(here.lake, table)} for table in (BRONZE, SILVER)}
     return here, runs, rows[BRONZE], rows[SILVER]
 
 

@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from conftest import Place
+from conftest import Place, read_rows
 from photos import jpeg
 
 from fruits import bronze
@@ -65,7 +65,7 @@ def odd(spark, tmp_path_factory):
     here.write("Apple/.hidden.jpg", b"")
     here.write("_passed over/empty.jpg", b"")
     (images / "Apple" / "link.jpg").symlink_to("nowhere")
-    counts, rows = ingest_photos(spark, here.settings), Lake(spark, str(here.lake)).read(BRONZE).collect()
+    counts, rows = ingest_photos(spark, here.settings), read_rows(here.lake, BRONZE)
     return here, counts, {row.path: row for row in rows}
 
 

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import versions
+from conftest import read_rows, versions
 from features import make_features, matrix, read_features, reference_pca, settings_of, write_features
 
 from fruits import compare, gold
@@ -23,6 +24,11 @@ def fit_and_compare(lake, **changes):
     settings = settings_of(lake, **({"k_values": KS} | changes))
     reduce_features(lake.spark, settings)
     return compare_components(lake.spark, settings)
+
+
+def rows_of(lake):
+    """The rows of gold_comparison, in the order of k."""
+    return sorted(map(vars, read_rows(lake, COMPARISON)), key=lambda row: row["k"])
 
 
 def discriminate(training, labels, variances, others, k):
@@ -102,13 +108,13 @@ def test_a_comparison_is_kept_and_repeated_only_for_what_changed(lake, capsys):
     untested = fit_and_compare(lake, k_values=(2,))
     assert untested["recommended_k"] is None
     assert_measured(untested["rows"], {"accuracy_train"})
-    assert_measured([row.asDict() for row in lake.read(COMPARISON).orderBy("k").collect()], {"accuracy_train"})
+    assert_measured(rows_of(lake), {"accuracy_train"})
     write_features(lake, make_features(9, "Test", d=12))
     first = fit_and_compare(lake, k_values=(1, 2, 13, 99))
     assert [row["k"] for row in first["rows"]] == [1, 2, 3]  # the k of the model is always among them
     assert "there are 12 components, so k=13, 99 is left out" in capsys.readouterr().err
     assert first["model"] == untested["model"]
-    table = lake.read(COMPARISON).orderBy("k").toPandas()
+    table = pd.DataFrame(rows_of(lake))
     assert table["model"].tolist() == [first["model"]] * 3
     assert table["recommended"].tolist() == [row["k"] == first["recommended_k"] for row in first["rows"]]
     assert table["accuracy_test"].tolist() == [row["accuracy_test"] for row in first["rows"]]
@@ -117,12 +123,12 @@ def test_a_comparison_is_kept_and_repeated_only_for_what_changed(lake, capsys):
     assert versions(lake.location) == before
     more = fit_and_compare(lake, k_values=(1, 2, 5))
     assert [row["k"] for row in more["rows"]] == [1, 2, 3, 5]
-    assert lake.read(COMPARISON).count() == 4
+    assert len(rows_of(lake)) == 4
     write_features(lake, make_features(6, "Test", ("Quince",), seed=1, d=12))
     again = fit_and_compare(lake, k_values=(1, 2, 5))
     assert again["model"] == first["model"]
     assert again["rows"][0]["accuracy_test"] == pytest.approx(more["rows"][0]["accuracy_test"] * 9 / 15)
-    assert lake.read(COMPARISON).count() == 4
+    assert len(rows_of(lake)) == 4
 
 
 MEASURES = {"accuracy_train", "accuracy_test", "centroid_accuracy_test", "reconstruction_error_test"}
@@ -173,7 +179,7 @@ def test_without_a_fit_the_step_to_run_is_named_and_without_labels_no_k_is_recom
     result = compare_components(lake.spark, settings_of(lake, k_values=(2,)))
     assert result["recommended_k"] is None
     assert_measured(result["rows"], {"reconstruction_error_test"})
-    rows = [row.asDict() for row in lake.read(COMPARISON).orderBy("k").collect()]
+    rows = rows_of(lake)
     assert_measured(rows, {"reconstruction_error_test"})
 
 
@@ -214,13 +220,10 @@ def test_every_k_has_a_run_in_mlflow_and_the_promoted_fit_the_alias(lake, tmp_pa
     write_features(lake, make_features(2, seed=2))
     second = fit_and_compare(lake, **tracked)
     assert (second["promoted"], tracking.champion_model(store)) == (None, first["model"])
-    assert {row["model"] for row in lake.read(PCA).select("model").distinct().collect()} == {
-        first["model"],
-        second["model"],
-    }
+    assert {row.model for row in read_rows(lake, PCA)} == {first["model"], second["model"]}
     assert fit_and_compare(lake, **tracked, promote="always")["promoted"] == {"pca": "2"}
     assert tracking.champion_model(store) == second["model"]
-    assert {row["model"] for row in lake.read(PCA).select("model").distinct().collect()} == {second["model"]}
+    assert {row.model for row in read_rows(lake, PCA)} == {second["model"]}
     before = versions(lake.location)
     assert fit_and_compare(lake, **tracked, promote="always")["promoted"] is None
     assert versions(lake.location) == before
@@ -246,7 +249,7 @@ def test_a_fit_and_its_comparison_are_recorded_once_tracking_is_back_and_not_com
 
     monkeypatch.setattr(compare, "score_components", lambda *_: pytest.fail("scored again"))
     parent = reduce_features(lake.spark, back)["run_id"]
-    assert {row["run_id"] for row in lake.read(SPECTRUM).collect()} == {parent} != {None}
+    assert {row.run_id for row in read_rows(lake, SPECTRUM)} == {parent} != {None}
     assert versions(lake.location) == before | {SPECTRUM.name: before[SPECTRUM.name] + 1}
     store = tracking.open_tracking(back)
     run = store.client.get_run(parent)
@@ -260,6 +263,6 @@ def test_a_fit_and_its_comparison_are_recorded_once_tracking_is_back_and_not_com
     assert versions(lake.location) == before
     again = compare_components(lake.spark, back)
     assert (again["rows"], again["promoted"]) == (first["rows"], {"pca": "1"})
-    assert {row["run_id"] for row in lake.read(COMPARISON).collect()} == {parent}
+    assert {row["run_id"] for row in rows_of(lake)} == {parent}
     below = store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")
     assert sorted(int(run.data.params["k"]) for run in below) == [row["k"] for row in first["rows"]]

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import features_of
+from conftest import features_of, read_rows
 from photos import jpeg
 
 from fruits.accumulate import MOMENTS
@@ -72,7 +72,7 @@ def traces(lake, content, scores):
 
 
 def rows_of(lake, table):
-    return {tuple(map(str, row)) for row in lake.read(table).where(f"path <> '{GONE}'").collect()}
+    return {str(row) for row in read_rows(lake, table) if row.path != GONE}
 
 
 def forget_until(spark, settings, merges, files=True):
@@ -97,22 +97,22 @@ def forget_until(spark, settings, merges, files=True):
 
 
 def has_rows(lake):
-    return [not lake.read(table).where(f"path = '{GONE}'").isEmpty() for table in TABLES]
+    return [any(row.path == GONE for row in read_rows(lake, table)) for table in TABLES]
 
 
 def test_nothing_of_a_forgotten_photo_is_left_in_any_file_wherever_attempts_before_stopped(spark, filled):
     here, lake = filled, Lake(spark, filled.settings.lake)
     content = (here.images / GONE).read_bytes()
-    scores = np.array(lake.read(PCA).where(f"path = '{GONE}'").first()["pca"])
+    (scores,) = (np.array(row.pca) for row in read_rows(lake, PCA) if row.path == GONE)
     others = {table: rows_of(lake, table) for table in TABLES}
     before = traces(here.lake, content, scores)
     assert set(before) == {"content", "features", "scores", "path"}
-    assert lake.read(MOMENTS).count() == 2
+    assert len(read_rows(lake, MOMENTS)) == 2
     (here.images / GONE).unlink()
 
     forget_until(spark, here.settings, merges=0)
     assert has_rows(lake) == [True] * 3
-    assert lake.read(MOMENTS).isEmpty()  # first, for they hold sums the photo is part of
+    assert read_rows(lake, MOMENTS) == []  # first, for they hold sums the photo is part of
     forget_until(spark, here.settings, merges=1)
     assert has_rows(lake) == [False, True, True]
     forget_until(spark, here.settings, merges=2, files=False)
@@ -122,20 +122,20 @@ def test_nothing_of_a_forgotten_photo_is_left_in_any_file_wherever_attempts_befo
     assert result == {"erased": {BRONZE.name: 0, SILVER.name: 0, PCA.name: 0}, "not_found": [GONE]}
     assert traces(here.lake, content, scores) == {}
     assert {table: rows_of(lake, table) for table in TABLES} == others
-    assert lake.read(MOMENTS).isEmpty()
+    assert read_rows(lake, MOMENTS) == []
     assert not list((here.lake / MOMENTS.name).rglob("*.parquet"))  # test_growth.py fits anew after that
 
 
 @pytest.mark.usefixtures("rows_only")
 def test_a_path_no_table_has_is_named_and_costs_no_moments(spark, filled):
     lake = Lake(spark, filled.settings.lake)
-    moments = lake.read(MOMENTS).select("photos").collect()
+    moments = read_rows(lake, MOMENTS)
     odd = "Training/it's \\ 100 %/é.jpg"
     result = forget_photos(spark, filled.settings, [odd])
     assert result["not_found"] == [odd]
     assert set(result["erased"].values()) == {0}
-    assert lake.read(MOMENTS).select("photos").collect() == moments != []
-    assert lake.read(BRONZE).count() == 26
+    assert read_rows(lake, MOMENTS) == moments != []
+    assert len(read_rows(lake, BRONZE)) == 26
 
 
 @pytest.mark.usefixtures("rows_only")
@@ -144,9 +144,8 @@ def test_copies_of_a_photo_are_forgotten_one_by_one(spark, filled):
     result = forget_photos(spark, filled.settings, [COPIED, "Training/nowhere.jpg", COPIED])
     assert result == {"erased": {table.name: 1 for table in TABLES}, "not_found": ["Training/nowhere.jpg"]}
     lake = Lake(spark, filled.settings.lake)
-    left = lake.read(BRONZE).where(f"sha256 = '{digest}'")
-    assert [row["path"] for row in left.collect()] == ["Test/Fruit 0/copy.jpg"]
-    assert lake.read(PCA).count() == 25
+    assert [row.path for row in read_rows(lake, BRONZE) if row.sha256 == digest] == ["Test/Fruit 0/copy.jpg"]
+    assert len(read_rows(lake, PCA)) == 25
 
 
 def test_a_lake_without_photos_has_nothing_to_forget(spark, tmp_path):

@@ -1,18 +1,20 @@
 """The PCA in the tables: the numbers, who is projected, what a second run does, and what MLflow may break."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import versions
+from conftest import read_rows, versions
 from features import as_rows, make_features, matrix, read_features, reference_pca, settings_of, write_features
 from pyspark.sql import functions as F
 
 from fruits import gold
 from fruits.errors import FruitsError
-from fruits.gold import PCA, SPECTRUM, fit_features, reduce_features, scores_of
+from fruits.gold import PCA, SPECTRUM, fit_features, reduce_features
 from fruits.platform import tracking
 from fruits.platform.tables import Lake
 from fruits.silver import SILVER
@@ -39,8 +41,8 @@ def reduced(made, lake):
 
 def scores(lake, model):
     """Paths and scores of gold_pca, in the order of paths."""
-    rows = scores_of(lake, model).orderBy("path").collect()
-    return [row["path"] for row in rows], np.array([row["pca"] for row in rows])
+    rows = sorted((row for row in read_rows(lake, PCA) if row.model == model), key=lambda row: row.path)
+    return [row.path for row in rows], np.array([row.pca for row in rows])
 
 
 def assert_scores(lake, result):
@@ -55,7 +57,7 @@ def assert_scores(lake, result):
 
 
 def models(lake):
-    return {row["model"]: row["count"] for row in lake.read(PCA).groupBy("model").count().collect()}
+    return Counter(row.model for row in read_rows(lake, PCA))
 
 
 @pytest.mark.old
@@ -74,7 +76,7 @@ def test_spectrum_and_scores_equal_those_of_numpy_and_of_mllib(lake):
     assert (result["k"], result["photos"], result["projected"]) == (12, 100, 100)
     training = matrix(read_features(lake), "Training")
     eigenvalues, components = reference_pca(training)
-    spectrum = lake.read(SPECTRUM).orderBy("component").toPandas()
+    spectrum = pd.DataFrame(map(vars, read_rows(lake, SPECTRUM))).sort_values("component", ignore_index=True)
     assert spectrum["component"].tolist() == list(range(1, 80))
     assert set(spectrum["model"]) == {result["model"]}
     assert len(list(Path(lake.location, SPECTRUM.name).rglob("*.parquet"))) == 1  # not one per core
@@ -156,7 +158,7 @@ def test_photos_that_join_change_and_leave_test_are_projected_on_the_model_there
     assert len(same) == 13
     for path in same:
         assert (values[paths.index(path)] == old[path]).all()
-    assert scores_of(lake, first["model"]).where("path = 'Test/Lime/1-2.jpg'").first()["label"] == "Pear"
+    assert [row.label for row in read_rows(lake, PCA) if row.path == "Test/Lime/1-2.jpg"] == ["Pear"]
     assert versions(lake.location)[SPECTRUM.name] == before[SPECTRUM.name]
     before = versions(lake.location)
     assert reduce(lake)["projected"] == 0
@@ -197,7 +199,7 @@ def test_without_tracking_only_the_latest_model_stays(reduced):
     lake.delete(PCA, f"model = '{second['model']}' AND {fig}")
     assert reduce(lake)["projected"] == 6
     assert models(lake) == {second["model"]: 19}
-    assert {row["model"] for row in lake.read(SPECTRUM).collect()} == {first["model"], second["model"]}
+    assert {row.model for row in read_rows(lake, SPECTRUM)} == {first["model"], second["model"]}
 
 
 def test_a_lake_in_a_folder_mlflow_cannot_use_is_computed_all_the_same(spark, tmp_path, capsys):
@@ -206,7 +208,7 @@ def test_a_lake_in_a_folder_mlflow_cannot_use_is_computed_all_the_same(spark, tm
     reduce(lake, tracking="")
     write_features(lake, make_features(2, seed=1))
     result = reduce(lake, tracking="")
-    assert models(lake) == {result["model"]: 10}
+    assert [tuple(row) for row in lake.read(PCA).groupBy("model").count().collect()] == [(result["model"], 10)]
     assert "rename the folder" in capsys.readouterr().err
 
 
@@ -217,5 +219,5 @@ def test_scores_lost_after_a_kill_are_made_again(reduced):
     assert_scores(lake, result)
     shutil.rmtree(Path(lake.location, SPECTRUM.name))
     assert reduce(lake)["projected"] == 0
-    assert lake.read(SPECTRUM).count() == 11
+    assert len(read_rows(lake, SPECTRUM)) == 11
     assert models(lake) == {result["model"]: 16}

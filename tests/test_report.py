@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from conftest import read_rows
 from lake_reports import make_report
 from photos import jpeg
 
@@ -30,13 +31,12 @@ def every(spark, first_run) -> LakeReport:
     return told
 
 
-def test_a_report_shows_photos_scores_accuracies_and_times(spark, first_run, every):
+def test_a_report_shows_photos_scores_accuracies_and_times(first_run, every):
     (here, said), told = first_run, every
-    lake = Lake(spark, here.settings.lake)
     assert (told.total, told.model) == (24, said["gold"]["model"])
-    assert sorted(told.photos["path"]) == sorted(row.path for row in lake.read(BRONZE).select("path").collect())
+    assert sorted(told.photos["path"]) == sorted(row.path for row in read_rows(here.lake, BRONZE))
     assert all(each.startswith(b"\xff\xd8") for each in told.photos["thumbnail"])
-    scores = {row.path: row.pca for row in lake.read(PCA).collect()}
+    scores = {row.path: row.pca for row in read_rows(here.lake, PCA)}
     np.testing.assert_allclose(told.scores, [scores[path] for path in told.photos["path"]], rtol=1e-6)
     assert told.cumulative[2] == pytest.approx(said["gold"]["explained"])
     assert [row["k"] for row in told.comparison] == [row["k"] for row in said["compare"]["rows"]]

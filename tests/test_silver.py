@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import TINY, features_of, stopped_after_one_commit
+from conftest import TINY, features_of, read_rows, stopped_after_one_commit
 from photos import jpeg
 
 from fruits import silver
@@ -51,8 +51,8 @@ def run(spark, settings):
     return featurise_photos(spark, settings)
 
 
-def rows_of(spark, here):
-    rows = Lake(spark, str(here.lake)).read(SILVER).collect()
+def rows_of(here):
+    rows = read_rows(here.lake, SILVER)
     assert len({(row.path, row.backbone) for row in rows}) == len(rows)
     return {(row.path, row.backbone): row for row in rows}
 
@@ -74,7 +74,7 @@ def test_one_photo_is_one_forward_pass_whatever_happens_to_it(spark, place, pass
     for k in ("2", "5"):
         moved = run(spark, replace(here.settings, k=int(k)))
         assert (moved["computed"], moved["total"], passes()) == (0, 5, 3)
-    rows = rows_of(spark, here)
+    rows = rows_of(here)
     assert {
         path: (row.label, hashlib.sha256(photo(0)).hexdigest() == row.sha256) for (path, _), row in rows.items()
     } == {
@@ -112,7 +112,7 @@ def test_two_backbones_follow_changed_and_removed_photos_side_by_side(spark, pla
     here.write("Training/Apple/1.jpg", photo(5))
     (here.images / "Training/Apple/2.jpg").unlink()
     assert run(spark, here.settings)["removed"] == 4  # both photos, of both backbones
-    rows = rows_of(spark, here)
+    rows = rows_of(here)
     assert Counter(backbone for _, backbone in rows) == {first["backbone"]: 2, other["backbone"]: 1}
     np.testing.assert_allclose(
         rows["Training/Apple/1.jpg", first["backbone"]].features, features_of(photo(5)), rtol=1e-6
@@ -129,10 +129,10 @@ def test_chunks_are_commits_a_stopped_run_continues_and_nothing_new_asks_for_not
     ingest_photos(spark, here.settings)
     with stopped_after_one_commit(SILVER):
         featurise_photos(spark, here.settings)
-    assert (len(rows_of(spark, here)), passes()) == (4, 3)
+    assert (len(rows_of(here)), passes()) == (4, 3)
     rest = featurise_photos(spark, here.settings)
     assert (rest["computed"], rest["total"], rest["errors"]) == (2, 6, 2)
-    assert (len(rows_of(spark, here)), passes()) == (6, 4)
+    assert (len(rows_of(here)), passes()) == (6, 4)
     version = Lake(spark, str(here.lake)).version(SILVER)
 
     def refuse(*_):
