@@ -11,6 +11,7 @@ from conftest import photo_set, versions
 from deltalake import DeltaTable
 from test_parameters import Dbutils
 
+from fruits import cli
 from fruits.errors import SettingError
 from fruits.platform.session import DELTA_PACKAGE, JAVA_OPTIONS, SPARK_HAS
 from fruits.silver import SILVER
@@ -87,14 +88,11 @@ def test_the_one_to_explore_runs_as_on_databricks_and_writes_nothing(spark, firs
 
 
 @pytest.mark.slow
-def test_two_by_python_and_by_spark_submit(place):
-    """Bronze by python, which starts a small Spark of its own; silver by spark-submit, which brings its own."""
+def test_one_by_spark_submit(place):
+    """Which brings a Spark of its own. By python they run in test_readme.py, on a cluster in test_cluster.py."""
     here = place(photo_set(labels=2, training=2, test=1))
-    options = here.options("images", "lake", "weights", "tracking")
-    ran = by_python("01_bronze_images", *options)
-    assert ran.returncode == 0, ran.stderr
-    assert "'new': 6" in ran.stdout
-    ran = by_spark_submit("02_silver_features", *options)
+    assert cli.main(["bronze", *here.options("images", "lake")]) == 0
+    ran = by_spark_submit("02_silver_features", *here.options("images", "lake", "weights", "tracking"))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "'computed': 6" in ran.stdout
     features = DeltaTable(here.lake / SILVER.name).to_pandas()["features"]
