@@ -1,6 +1,7 @@
 """Features made of random numbers, written straight into silver_features: what gold needs, without photos."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -45,8 +46,13 @@ def make_features(
 
 
 def write_features(lake, *tables: pa.Table) -> None:
-    """Add rows to silver_features, in one commit."""
-    lake.append(as_rows(lake.spark, pa.concat_tables(tables)), SILVER)
+    """Add rows to silver_features, in one commit; not by Spark, which takes ten times as long."""
+    from deltalake import write_deltalake
+
+    configuration = {"delta.enableChangeDataFeed": "true"}
+    write_deltalake(
+        Path(lake.location) / SILVER.name, pa.concat_tables(tables), mode="append", configuration=configuration
+    )
 
 
 def as_rows(spark, table: pa.Table) -> DataFrame:

@@ -205,7 +205,7 @@ def test_without_tracking_only_the_latest_model_stays(reduced):
 def test_a_lake_in_a_folder_mlflow_cannot_use_is_computed_all_the_same(spark, made, tmp_path, capsys):
     lake = Lake(spark, str(tmp_path / "lake%20?"))
     shutil.copytree(made[0].location, lake.location)
-    write_features(lake, make_features(2, seed=1))
+    lake.append(as_rows(spark, make_features(2, seed=1)), SILVER)
     result = reduce(lake, tracking="")
     assert [tuple(row) for row in lake.read(PCA).groupBy("model").count().collect()] == [(result["model"], 18)]
     assert "rename the folder" in capsys.readouterr().err

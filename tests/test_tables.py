@@ -130,7 +130,7 @@ def test_an_answer_is_remembered_while_its_table_is_as_it_was_where_a_folder_tel
 
 
 @pytest.mark.old
-def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each_that_can_be_read_again(lake):
+def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each_that_can_be_read_until_erased(lake, tmp_path):
     assert lake.history(FRUIT, 5) == []
     before = datetime.now(UTC) - timedelta(seconds=1)
     put(lake, ("apple", 1), ("fig", 2), (None, 0))
@@ -172,6 +172,13 @@ def test_rows_are_appended_replaced_merged_and_deleted_one_commit_each_that_can_
     assert before < commits[-1]["when"] <= commits[0]["when"] <= datetime.now(UTC) + timedelta(seconds=1)
     assert [each["version"] for each in lake.history(FRUIT, 1)] == [5]
 
+    assert holding(tmp_path, b"fig") and holding(tmp_path, b"apple")
+    lake.erase_history(FRUIT)
+    assert content(lake.read(FRUIT)) == [("kiwi", 4), ("lime", 3)]
+    assert not holding(tmp_path, b"fig") and not holding(tmp_path, b"apple")
+    properties = lake.spark.sql(f"SHOW TBLPROPERTIES {lake._sql_name(FRUIT)}").collect()
+    assert "delta.deletedFileRetentionDuration" not in {row["key"] for row in properties}
+
 
 def test_rows_of_a_partition_are_replaced_without_being_read(lake, tmp_path):
     shelf = Table("shelf", FRUIT.schema, partition="name")
@@ -188,19 +195,6 @@ def test_a_table_made_before_it_had_partitions_takes_the_same_writes(lake):
     lake.append_rows([("apple", 3)], shelf, "name IN ('apple')")
     lake.append_rows([("kiwi", 4)], shelf)
     assert content(lake.read(shelf)) == [("apple", 3), ("fig", 2), ("kiwi", 4)]
-
-
-@pytest.mark.old
-def test_erased_history_leaves_the_rows_and_only_the_files_they_need(lake, tmp_path):
-    put(lake, ("apple", 1), ("secret-fig", 2))
-    put(lake, ("lime", 3))
-    lake.delete(FRUIT, "name = 'secret-fig'")
-    assert holding(tmp_path, b"secret-fig")
-    lake.erase_history(FRUIT)
-    assert content(lake.read(FRUIT)) == [("apple", 1), ("lime", 3)]
-    assert not holding(tmp_path, b"secret-fig")
-    properties = lake.spark.sql(f"SHOW TBLPROPERTIES {lake._sql_name(FRUIT)}").collect()
-    assert "delta.deletedFileRetentionDuration" not in {row["key"] for row in properties}
 
 
 @pytest.mark.old
