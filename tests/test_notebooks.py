@@ -1,4 +1,4 @@
-"""The notebooks, unchanged: as Databricks runs them, by python and by spark-submit."""
+"""The notebooks, unchanged: their form, as Databricks runs the one to explore, and by spark-submit."""
 
 import os
 import runpy
@@ -13,7 +13,7 @@ from test_parameters import Dbutils
 
 from fruits import cli
 from fruits.errors import SettingError
-from fruits.platform.session import DELTA_PACKAGE, JAVA_OPTIONS, SPARK_HAS
+from fruits.platform import session
 from fruits.silver import SILVER
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
@@ -34,10 +34,9 @@ SMALL = {
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.driver.extraJavaOptions": JAVA_OPTIONS,
     "spark.ui.enabled": "false",
-    "spark.jars.packages": DELTA_PACKAGE,
-    "spark.jars.excludes": SPARK_HAS,
+    "spark.jars.packages": session.DELTA_PACKAGE,
+    "spark.jars.excludes": session.SPARK_HAS,
 }
 
 
@@ -129,7 +128,8 @@ def by_python(name: str, *options: object) -> subprocess.CompletedProcess:
 
 
 def by_spark_submit(name: str, *options: object) -> subprocess.CompletedProcess:
-    confs = [part for pair in SMALL.items() for part in ("--conf", "=".join(pair))]
+    java = {"spark.driver.extraJavaOptions": f"{session.JAVA_OPTIONS} {session._class_archive()}"}
+    confs = [part for pair in (SMALL | java).items() for part in ("--conf", "=".join(pair))]
     return run(Path(sys.executable).with_name("spark-submit"), *confs, FOLDER / f"{name}.py", *options)
 
 
