@@ -74,9 +74,10 @@ endef
 ON_SPARK := '^def .*[( ](spark|lake|first_run)[,):]|"spark"'
 SPARK_FILES = $$(grep -lE $(ON_SPARK) tests/test_*.py)
 
-# In each of those on Spark a Java and its workers run at once, so they make way for the others.
+# In each of those on Spark a Java and its workers run at once, so they make way for the others; classic Spark takes
+# longest, so less.
 test: java $(STAMP) lint ## every test, those on Spark twice: on classic Spark and on Spark Connect
-	$(call at_once,echo "classic Spark:"; nice -n 2 $(BIN)/pytest -m 'spark and not ($(APART))' $(SPARK_FILES),\
+	$(call at_once,echo "classic Spark:"; nice -n 1 $(BIN)/pytest -m 'spark and not ($(APART))' $(SPARK_FILES),\
 	echo "Spark Connect:"; SPARK_REMOTE='local[2]' nice -n 2 $(BIN)/pytest -m 'spark and not ($(APART))' $(SPARK_FILES),\
 	echo "without Spark:"; $(BIN)/pytest -m 'not (spark or $(APART))')
 
