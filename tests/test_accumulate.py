@@ -111,13 +111,14 @@ def test_a_block_larger_than_the_measured_one_is_cut(spark, monkeypatch):
 def test_moments_follow_what_came_left_changed_and_moved_without_reading_the_rest(lake, measured):
     """What another backbone made of photos is neither read nor lost."""
     make = partial(make_features, d=160)  # more than photos: no eigenvalue is so small that 1e-9 of it is rounding
+    photos = make(40)
     write_features(
         lake,
-        make(40),
+        photos,
         make(8, "Training", (None,), seed=1),
         make(9, "Test", seed=2),
         make(2, seed=3, error="unreadable photo"),
-        make(12, seed=5, backbone=OTHER),
+        make(12, seed=5, backbone=OTHER, path=photos["path"].to_pylist()[:12]),
     )
     assert refresh(lake, OTHER)["Training", True].photos == len(measured.pop()) == 12
     groups = refresh(lake)
@@ -136,14 +137,14 @@ def test_moments_follow_what_came_left_changed_and_moved_without_reading_the_res
     changed = make(2, seed=10, path=[name("Apple", 0), name("Fig", 1)], labels=("Apple", "Fig"))
     write_features(lake, make(6, seed=11), make(2, "Test", (None,), seed=12), make(3, seed=6, backbone=OTHER))
     lake.merge(as_rows(lake.spark, changed), SILVER, ["path", "backbone"])
-    lake.delete(SILVER, f"path IN ('{name('Lime', 2)}', 'Test/Apple/2-0.jpg')")
+    lake.delete(SILVER, f"backbone = '{BACKBONE}' AND path IN ('{name('Lime', 2)}', 'Test/Apple/2-0.jpg')")
     sql, table = lake.spark.sql, lake._sql_name(SILVER)
     lime, apple = name("Lime", 5), name("Apple", 6)
     sql(
         f"UPDATE {table} SET label = CASE path WHEN '{lime}' THEN NULL WHEN '{apple}' THEN label ELSE 'Pear' END,"
         f" split = IF(path = '{lime}', 'Test', split), error = IF(path = '{apple}', 'unreadable', error),"
         f" features = IF(path = '{apple}', NULL, features)"
-        f" WHERE path IN ('{name('Apple', 3)}', '{name('Fig', 4)}', '{lime}', '{apple}')"
+        f" WHERE backbone = '{BACKBONE}' AND path IN ('{name('Apple', 3)}', '{name('Fig', 4)}', '{lime}', '{apple}')"
     ).collect()
     groups = refresh(lake)
     assert_measures(groups, lake)

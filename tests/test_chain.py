@@ -21,6 +21,7 @@ def test_every_photo_comes_out_as_scores(first_run):
     assert (told["gold"]["projected"], told["gold"]["k"]) == (24, 3)
     assert [row["k"] for row in told["compare"]["rows"]] == [2, 3, 4]
     assert told["compare"]["recommended_k"] in (2, 3, 4)
+    assert not {"tensorflow", "keras"} & set(sys.modules)  # a made network needs neither, in any step
 
 
 @pytest.mark.sample

@@ -179,8 +179,7 @@ def test_without_a_fit_the_step_to_run_is_named_and_without_labels_no_k_is_recom
     result = compare_components(lake.spark, settings_of(lake, k_values=(2,)))
     assert result["recommended_k"] is None
     assert_measured(result["rows"], {"reconstruction_error_test"})
-    rows = rows_of(lake)
-    assert_measured(rows, {"reconstruction_error_test"})
+    assert_measured(rows_of(lake), {"reconstruction_error_test"})
 
 
 def test_every_k_has_a_run_in_mlflow_and_the_promoted_fit_the_alias(lake, tmp_path, capsys, monkeypatch):
