@@ -50,23 +50,22 @@ def connect_server(folder: Path) -> Iterator[str]:
     confs = [part for pair in settings.items() for part in ("--conf", "=".join(pair))]
     environment = {name: text for name, text in os.environ.items() if not name.startswith(("SPARK_", "PYTHON"))}
     log = folder / "server.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [Path(sys.executable).with_name("spark-submit"), "--class", SERVER, *confs],
-            env=environment | {"PYSPARK_PYTHON": str(python)},
-            cwd=folder,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        end = time.monotonic() + PATIENCE
-        while not _answers(port):
-            assert server.poll() is None and time.monotonic() < end, log.read_text()
-            time.sleep(0.2)
+    with contextlib.ExitStack() as ending:
+        with session.one_start_at_a_time(), log.open("wb") as output:
+            server = subprocess.Popen(
+                [Path(sys.executable).with_name("spark-submit"), "--class", SERVER, *confs],
+                env=environment | {"PYSPARK_PYTHON": str(python)},
+                cwd=folder,
+                stdout=output,
+                stderr=output,
+            )
+            ending.callback(server.wait)
+            ending.callback(server.kill)
+            end = time.monotonic() + PATIENCE
+            while not _answers(port):
+                assert server.poll() is None and time.monotonic() < end, log.read_text()
+                time.sleep(0.2)
         yield f"sc://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
 
 
 def _answers(port: int) -> bool:

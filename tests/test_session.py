@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -55,6 +57,19 @@ def test_no_place_for_an_archive_and_no_java_mean_no_option(option, monkeypatch,
     assert session._class_archive() == ""
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert session._class_archive() == ""
+
+
+@pytest.mark.slow
+def test_two_sessions_start_at_once_where_delta_was_never_fetched(tmp_path):
+    java = {"JAVA_TOOL_OPTIONS": f"-Duser.home={tmp_path}"}  # where what is fetched is kept
+    command = [sys.executable, "-c", "from fruits.platform.session import open_session; open_session().stop()"]
+    started = [
+        subprocess.Popen(command, env=os.environ | java, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    said = [each.communicate(timeout=300)[0] for each in started]
+    assert [each.returncode for each in started] == [0, 0], said
+    assert list(tmp_path.glob(".ivy*/jars/io.delta_delta-spark_*.jar"))
 
 
 def test_only_on_a_laptop_can_workers_import_the_package(spark):

@@ -1,5 +1,6 @@
 """The Spark session: the one that is there, or one sized for a laptop."""
 
+import fcntl
 import hashlib
 import locale
 import os
@@ -103,13 +104,24 @@ def open_session(settings: Settings | None = None) -> SparkSession:
         builder = builder.config(name, value)
     if "SPARK_REMOTE" not in os.environ:
         builder = builder.master("local[*]")
-    with _spark_log() as log, warnings.catch_warnings():
+    with one_start_at_a_time(), _spark_log() as log, warnings.catch_warnings():
         # On Connect the settings of the server are offered to the session again, which warns of each.
         warnings.simplefilter("ignore")
         try:
             return builder.getOrCreate()
         except Exception as error:
             raise FruitsError(f"Spark did not start ({_first_line(error)}); its log is {log}") from error
+
+
+@contextmanager
+def one_start_at_a_time() -> Iterator[None]:
+    """Let this user's other sessions on the machine wait until this one has started.
+
+    The first start fetches Delta, for all of them into the same files: of two that do so at once, one or both fail.
+    """
+    with Path(tempfile.gettempdir(), f"fruits-start-{os.getuid()}.lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # let go with the file, or with this process
+        yield
 
 
 def is_connect(spark: SparkSession) -> bool:
