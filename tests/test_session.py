@@ -24,6 +24,12 @@ def option(monkeypatch, tmp_path):
     return ask
 
 
+def finish(archive: Path, size: int = 180_000_000) -> None:
+    """Write what Java leaves, with nothing but its head in it."""
+    archive.write_bytes(b"\xa8\xba\x0b\xf0")
+    os.truncate(archive, size)
+
+
 def test_the_second_session_leaves_an_archive_of_classes_and_later_ones_use_it(option):
     assert session._class_archive() == ""
     name, file = option()
@@ -31,7 +37,7 @@ def test_the_second_session_leaves_an_archive_of_classes_and_later_ones_use_it(o
     assert session._class_archive() == ""  # the second one has not ended
     file.write_bytes(bytes(4096))
     assert session._class_archive() == ""  # Java is writing
-    file.write_bytes(b"\xa8\xba\x0b\xf0" + bytes(4092))
+    finish(file)
     assert option() == ("SharedArchiveFile", file)
 
 
@@ -42,6 +48,15 @@ def test_an_archive_that_was_never_finished_is_begun_anew(option):
     os.utime(file, (time.time() - 4000,) * 2)
     assert option() == ("ArchiveClassesAtExit", file)
     assert session._class_archive() == ""
+
+
+def test_an_archive_of_a_session_that_could_not_start_is_begun_anew(option):
+    session._class_archive()
+    _, file = option()
+    finish(file, 40_000_000)
+    assert option() == ("ArchiveClassesAtExit", file)
+    finish(file)
+    assert option() == ("SharedArchiveFile", file)
 
 
 def test_another_java_or_spark_has_an_archive_of_its_own(option, monkeypatch):
