@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -84,6 +85,8 @@ def spark(tmp_path_factory):
 
             os.environ["SPARK_REMOTE"] = stack.enter_context(connect_server(tmp_path_factory.mktemp("server")))
         session = open_session()
+        # Spark's own cancels its jobs, which fails the test of the moment and goes on to the next.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         # For a dozen photos; on Connect one, which is what serverless compute makes of so little.
         session.conf.set("spark.sql.shuffle.partitions", "1" if is_connect(session) else "2")
         yield session

@@ -58,6 +58,7 @@ def connect_server(folder: Path) -> Iterator[str]:
                 cwd=folder,
                 stdout=output,
                 stderr=output,
+                start_new_session=True,  # Ctrl-C ends the tests, and they end it
             )
             ending.callback(server.wait)
             ending.callback(server.kill)
