@@ -24,7 +24,8 @@ PATTERNS = {
         r"\| .*, (?P<few>[\d,]+) photos, .*\| (?P<few_ours>\d+) s against (?P<few_usual>\d+) s, (?P<few_times>[\d.]+)",
         r"\| the same, (?P<many>[\d,]+) photos, .*\| (?P<many_ours>\d+) s against (?P<many_usual>\d+) s, "
         r"(?P<many_times>[\d.]+) times",
-        r"\| peak memory of a process .*\| (?P<memory>\d+) and (?P<memory_more>\d+) MB",
+        r"\| peak memory of a process .*, (?P<held>[\d,]+) and (?P<held_more>[\d,]+) photos in its partition "
+        r"\| (?P<memory>\d+) and (?P<memory_more>\d+) MB",
         r"\| accuracy of the discriminant on Test, k = 32, 64, 128 \| .*, (?P<imagenet_128>[\d.]+) %",
         r"\| the same with the network of the package, .*\| .*, (?P<package_128>[\d.]+) %",
         r"with the network of the package, (?P<package_times>\d+) times as fast",
