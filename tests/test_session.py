@@ -76,10 +76,11 @@ def test_no_place_for_an_archive_and_no_java_mean_no_option(option, monkeypatch,
 
 @pytest.mark.slow
 def test_two_sessions_start_at_once_where_delta_was_never_fetched(tmp_path):
-    java = {"JAVA_TOOL_OPTIONS": f"-Duser.home={tmp_path}"}  # where what is fetched is kept
+    # Where what is fetched is kept; and no place for an archive of classes, which would have few.
+    environment = os.environ | {"JAVA_TOOL_OPTIONS": f"-Duser.home={tmp_path}", "FRUITS_CACHE": os.devnull}
     command = [sys.executable, "-c", "from fruits.platform.session import open_session; open_session().stop()"]
     started = [
-        subprocess.Popen(command, env=os.environ | java, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(2)
     ]
     said = [each.communicate(timeout=300)[0] for each in started]
