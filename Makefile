@@ -62,13 +62,11 @@ notebook: java $(STAMP) ## the cloud notebook as run on real photos, for docs/: 
 # Tests that need a process, or programs, of their own have targets of their own.
 APART := s3 or browser or cluster or release
 
-# At once, for a test on Spark waits mostly on one thread; what the others say comes after what the first says. Each is a
-# process group (set -m), which Ctrl-C reaches by the trap: without, those behind would ignore it and run on.
+# At once, for a test on Spark waits mostly on one thread; what the others say comes after what the first says.
 define at_once
-	@export OPENBLAS_NUM_THREADS=1; logs=$$(mktemp -d); status=0; set -m; \
-	{ $(1); } & first=$$!; { $(2); } > "$$logs/2" 2>&1 & second=$$!; { $(or $(3),true); } > "$$logs/3" 2>&1 & third=$$!; \
-	trap 'for each in $$first $$second $$third; do kill -INT -- -$$each; done 2> /dev/null' INT TERM; \
-	for each in $$first $$second $$third; do wait $$each || status=1; done; wait; \
+	@export OPENBLAS_NUM_THREADS=1; logs=$$(mktemp -d); status=0; trap 'kill $$(jobs -p) 2> /dev/null' INT TERM; \
+	{ $(2); } > "$$logs/2" 2>&1 & second=$$!; { $(or $(3),true); } > "$$logs/3" 2>&1 & third=$$!; \
+	{ $(1); } || status=1; wait $$second || status=1; wait $$third || status=1; \
 	cat "$$logs/2" "$$logs/3"; rm -rf "$$logs"; exit $$status
 endef
 

@@ -190,6 +190,7 @@ def _class_archive() -> str:
             return f'"-XX:SharedArchiveFile={archive}"'
         if not is_finished and time.time() - archive.stat().st_mtime < 3600:
             return ""  # another session leaves it when it ends; that takes Java some 10 s
+        archive.unlink()  # what is there may look finished, and may be read-only
         archive.touch()
         return f'"-XX:ArchiveClassesAtExit={archive}"'
     return ""
